@@ -1,0 +1,7 @@
+//! Codecs: functions from bytes to values and back. Nothing here knows time, connections or users.
+
+pub mod eio;
+pub mod http;
+pub mod json;
+pub mod sio;
+pub mod ws;

@@ -1,0 +1,514 @@
+//! How connections and sessions open, close and are lost, and what their deadlines do.
+
+use std::time::Duration;
+
+use super::{Engine, Event, requests::Status};
+use crate::{
+    codec::{
+        eio::{self, Timing},
+        ws,
+    },
+    conn::{Conn, Opening, State, Switch},
+    handshake::Hello,
+    id::{ConnKey, SessionKey},
+    queue::Queue,
+    reason::Reason,
+    session::{Beat, Carrier, Input, Session, Step},
+    timer,
+};
+
+// Opening.
+impl Engine {
+    /// Opens the session that `opening` asks for, or refuses it for its protocol version.
+    pub(super) fn open(&mut self, key: ConnKey, opening: Opening) {
+        let Opening {
+            hello,
+            websocket,
+            is_eio4,
+        } = opening;
+        if !is_eio4 {
+            let status = Status::UnsupportedVersion;
+            return self.refuse(key, status, websocket.is_some());
+        }
+        if self.is_shut || self.sessions.len() >= self.config.sessions_max as usize {
+            self.stats.refused_by_limit += 1;
+            return self.refuse(key, Status::Unavailable, websocket.is_some());
+        }
+        let secret = self.fill_secret();
+        let carrier = match websocket {
+            Some(_) => Carrier::WebSocket {
+                ws: key,
+                post: None,
+            },
+            None => Carrier::Polling {
+                get: None,
+                post: None,
+            },
+        };
+        self.incoming_bytes += hello.bytes_held() as u64;
+        let session = Session::new(secret, carrier, Some(hello));
+        let session = SessionKey::new(self.sessions.insert(session));
+        self.stats.sessions_opened += 1;
+        let mut packet = Vec::new();
+        let offers =
+            websocket.is_none() && self.config.allow_upgrades && self.config.transports.websocket;
+        eio::put_open(
+            &mut packet,
+            &self.sid(session).text(),
+            offers,
+            self.timing(),
+        );
+        match websocket {
+            Some(switch) => {
+                self.switch(key, &switch);
+                self.conns[key.index()].state = State::Ws(session);
+                self.conn_timers.cancel(index(key));
+                self.output(key, &mut |out| {
+                    ws::put_head(out, ws::Opcode::Text, packet.len());
+                    out.extend_from_slice(&packet);
+                });
+            }
+            // The open packet has an answer of its own, as clients expect it.
+            None => self.answer_packets(key, &packet),
+        }
+        self.arm_session(session, self.config.ping_interval);
+        self.events.push_back(Event::Opened { session });
+    }
+
+    /// Writes the 101 that turns a connection into a WebSocket.
+    pub(super) fn switch(&mut self, key: ConnKey, switch: &Switch) {
+        let mut headers = vec![
+            ("Upgrade", "websocket"),
+            ("Connection", "Upgrade"),
+            ("Sec-WebSocket-Accept", &*switch.accept),
+        ];
+        if let Some(protocol) = &switch.protocol {
+            headers.push(("Sec-WebSocket-Protocol", protocol));
+        }
+        self.put_response_head(key, 101, &headers, None);
+        let conn = &mut self.conns[key.index()];
+        if let Some(inbox) = &mut conn.inbox {
+            inbox.origin = None;
+        }
+    }
+
+    pub(super) fn timing(&self) -> Timing {
+        Timing {
+            ping_interval_ms: ms(self.config.ping_interval),
+            ping_timeout_ms: ms(self.config.ping_timeout),
+            max_payload: self.config.max_payload,
+        }
+    }
+
+    /// Answers an `Opening`: lets the handshake in, or refuses it with 403 and this message
+    /// (code 4). A stale serial changes nothing.
+    pub fn decide(&mut self, conn: ConnKey, serial: u32, verdict: Result<(), &str>) {
+        let Some(opening) = self.take_opening(conn, serial) else {
+            return;
+        };
+        match verdict {
+            Ok(()) => self.open(conn, opening),
+            Err(message) => {
+                let is_websocket = opening.websocket.is_some();
+                self.refuse(conn, Status::Forbidden(message), is_websocket);
+            }
+        }
+    }
+
+    /// The handshake that waits to be judged.
+    pub fn opening(&self, conn: ConnKey, serial: u32) -> Option<&Hello> {
+        let conn = self
+            .conns
+            .get(conn.index())
+            .filter(|conn| conn.state == State::Deciding(serial))?;
+        Some(&conn.inbox.as_ref()?.opening.as_ref()?.hello)
+    }
+
+    fn take_opening(&mut self, key: ConnKey, serial: u32) -> Option<Opening> {
+        let conn = self.conns.get_mut(key.index())?;
+        if conn.state != State::Deciding(serial) {
+            return None;
+        }
+        let opening = conn.inbox.as_mut()?.opening.take()?;
+        self.account(key);
+        Some(opening)
+    }
+
+    /// Forgets what the configuration does not keep of the request that opened the session.
+    pub fn release_handshake(&mut self, session: SessionKey) {
+        let Some(session) = self.sessions.get_mut(session.index()) else {
+            return;
+        };
+        let Some(hello) = session.hello.take() else {
+            return;
+        };
+        self.incoming_bytes -= hello.bytes_held() as u64;
+        session.hello = hello.kept(&self.config.keep_headers).map(Box::new);
+        let kept = session.hello.as_ref().map_or(0, |hello| hello.bytes_held());
+        self.incoming_bytes += kept as u64;
+    }
+}
+
+// Closing and losing.
+impl Engine {
+    /// Closes a session in order: what is queued goes out first, then the client is told. `true` if
+    /// that could be done at once, `false` if the transport has to wait for it.
+    pub fn close(&mut self, key: SessionKey) -> bool {
+        let Some(session) = self.sessions.get_mut(key.index()) else {
+            return true;
+        };
+        match session.carrier {
+            Carrier::WebSocket { ws, .. } => {
+                let is_idle = self.conns[ws.index()].queue.is_empty();
+                self.end_session(key, Reason::ForcedClose, b"1");
+                is_idle
+            }
+            Carrier::Polling { get: Some(_), .. } | Carrier::Probing { get: Some(_), .. } => {
+                self.end_session(key, Reason::ForcedClose, b"1");
+                true
+            }
+            Carrier::Polling { .. } | Carrier::Probing { .. } => {
+                if let Carrier::Probing { ws, .. } = session.carrier {
+                    self.close_websocket(ws, None, "");
+                }
+                // The next GET is told (spec 2.1.10).
+                self.sessions[key.index()].carrier = Carrier::Closing;
+                self.arm_session(key, self.config.close_timeout);
+                false
+            }
+            Carrier::Closing => false,
+            Carrier::Closed => true,
+        }
+    }
+
+    /// Ends a session at once, whatever waits. Clients learn it from the transport.
+    pub fn discard(&mut self, key: SessionKey, reason: Reason) {
+        self.end_session(key, reason, b"1");
+    }
+
+    /// Lets nobody in any more, and tells everybody.
+    pub fn shut_down(&mut self) {
+        self.is_shut = true;
+        let sessions: Vec<_> = self.sessions.iter().map(|(index, _)| index).collect();
+        for index in sessions {
+            self.end_session(SessionKey::new(index), Reason::ServerShuttingDown, b"1");
+        }
+        let conns: Vec<_> = self
+            .conns
+            .iter()
+            .map(|(index, _)| ConnKey::new(index))
+            .collect();
+        for key in conns {
+            match self.conns[key.index()].state {
+                State::RawWs(_) => self.close_websocket(key, Some(1001), ""),
+                State::Head | State::Body(_) => self.end_conn(key),
+                _ => {}
+            }
+        }
+    }
+
+    /// The end of a session: its carriers are told, its slot is free after its `Closed` was taken.
+    pub(super) fn end_session(&mut self, key: SessionKey, reason: Reason, farewell: &[u8]) {
+        let Some(session) = self.sessions.get_mut(key.index()) else {
+            return;
+        };
+        let carrier = std::mem::replace(&mut session.carrier, Carrier::Closed);
+        if carrier == Carrier::Closed {
+            return;
+        }
+        let mut queue = std::mem::take(&mut session.queue);
+        if let Some(hello) = session.hello.take() {
+            self.incoming_bytes -= hello.bytes_held() as u64;
+        }
+        self.session_timers.cancel(slot(key));
+        match carrier {
+            Carrier::Polling { get, .. } | Carrier::Probing { get, .. } => {
+                if let Some(get) = get.filter(|get| self.is_parked(*get, key)) {
+                    let mut body = self.take_packets(&mut queue, usize::MAX);
+                    if !body.is_empty() {
+                        body.push(eio::SEPARATOR);
+                    }
+                    body.extend_from_slice(farewell);
+                    self.answer_packets(get, &body);
+                }
+                if let Carrier::Probing { ws, .. } = carrier {
+                    self.close_websocket(ws, None, "");
+                }
+            }
+            Carrier::WebSocket { ws, .. } => self.close_websocket(ws, None, ""),
+            Carrier::Closing | Carrier::Closed => {}
+        }
+        self.stats.sessions_closed += 1;
+        self.events.push_back(Event::Closed {
+            session: key,
+            reason,
+        });
+    }
+
+    fn is_parked(&self, conn: ConnKey, session: SessionKey) -> bool {
+        self.conns[conn.index()].state == State::Poll(session)
+    }
+
+    /// Sends our close frame, if none was sent, and waits for the peer's.
+    pub(super) fn close_websocket(&mut self, key: ConnKey, code: Option<u16>, reason: &str) {
+        let conn = &mut self.conns[key.index()];
+        let (State::Ws(_) | State::RawWs(_)) = conn.state else {
+            return;
+        };
+        let raw = match conn.state {
+            State::RawWs(serial) => Some(serial),
+            _ => None,
+        };
+        conn.state = State::WsClosing;
+        if let Some(inbox) = &mut conn.inbox {
+            inbox.fragments = None;
+        }
+        self.arm_conn(key, self.config.close_timeout);
+        self.output(key, &mut |out| ws::put_close(out, code, reason));
+        if let Some(serial) = raw {
+            self.events.push_back(Event::RawClosed {
+                conn: key,
+                serial,
+                code,
+            });
+        }
+    }
+
+    /// Lets the queue drain and ends the connection.
+    pub(super) fn end_conn(&mut self, key: ConnKey) {
+        let conn = &mut self.conns[key.index()];
+        if conn.is_ending() {
+            return;
+        }
+        conn.state = State::Closing;
+        self.drop_inbox(key);
+        self.arm_conn(key, self.config.close_timeout);
+        self.mark_dirty(key);
+    }
+
+    /// The connection is of no use any more: it is dropped at the turn's end.
+    pub(super) fn lose(&mut self, key: ConnKey, reason: Reason) {
+        let conn = &mut self.conns[key.index()];
+        let state = std::mem::replace(&mut conn.state, State::Dead);
+        if state == State::Dead {
+            return;
+        }
+        conn.queue = Queue::Idle;
+        self.drop_inbox(key);
+        if self.cork.conn == Some(key) {
+            self.cork.bytes.clear();
+        }
+        self.conn_timers.cancel(index(key));
+        self.dead.push(key);
+        match state {
+            State::Body(Some(session)) | State::Posting(session) | State::Poll(session) => {
+                self.lost(session, key, Reason::TransportError);
+            }
+            State::Ws(session) => self.lost(session, key, reason),
+            State::RawWs(serial) => {
+                self.events.push_back(Event::RawClosed {
+                    conn: key,
+                    serial,
+                    code: None,
+                });
+            }
+            _ => {}
+        }
+    }
+
+    /// A session hears that one of its connections is gone.
+    pub(super) fn lost(&mut self, session: SessionKey, conn: ConnKey, reason: Reason) {
+        let Some(state) = self.sessions.get_mut(session.index()) else {
+            return;
+        };
+        if state.step(Input::Lost(conn)) == Step::Close {
+            self.end_session(session, reason, b"1");
+        }
+    }
+
+    /// The peer has ended its side; ours may still have something to say.
+    pub(super) fn ended(&mut self, key: ConnKey) {
+        let Some(conn) = self.conns.get_mut(key.index()) else {
+            return;
+        };
+        conn.is_eof = true;
+        let owes =
+            !conn.queue.is_empty() || (self.cork.conn == Some(key) && !self.cork.bytes.is_empty());
+        match conn.state {
+            State::Head | State::Body(None) if owes => self.end_conn(key),
+            // An answer is owed; it is written when it comes.
+            State::Deciding(_) => {}
+            State::Closing if owes => {}
+            _ => self.lose(key, Reason::TransportClose),
+        }
+    }
+
+    /// The process holds too much of what has not arrived.
+    pub(super) fn overloaded(&mut self, key: ConnKey) {
+        let conn = &mut self.conns[key.index()];
+        match conn.state {
+            State::Head | State::Body(_) | State::Deciding(_) => {
+                reply_close(&mut conn.reply);
+                self.respond_empty(key, 503);
+            }
+            State::Ws(session) => {
+                self.close_websocket(key, Some(1013), "");
+                self.lost(session, key, Reason::TransportError);
+            }
+            State::RawWs(_) => self.close_websocket(key, Some(1013), ""),
+            _ => self.lose(key, Reason::TransportError),
+        }
+    }
+
+    pub(super) fn drop_inbox(&mut self, key: ConnKey) {
+        if let Some(inbox) = self.conns[key.index()].inbox.take() {
+            self.incoming_bytes -= u64::from(inbox.counted);
+        }
+    }
+}
+
+// Deadlines.
+impl Engine {
+    /// Everything that is due. Each expiry ends or re-arms its machine, so this ends.
+    pub(super) fn expire(&mut self) {
+        while let Some(slot) = self.conn_timers.expire(self.now_ms) {
+            self.conn_expired(ConnKey::new(slot as usize));
+        }
+        while let Some(slot) = self.session_timers.expire(self.now_ms) {
+            self.session_expired(SessionKey::new(slot as usize));
+        }
+    }
+
+    fn conn_expired(&mut self, key: ConnKey) {
+        let Some(conn) = self.conns.get_mut(key.index()) else {
+            return;
+        };
+        let is_asked = conn
+            .inbox
+            .as_ref()
+            .is_some_and(|inbox| !inbox.tail.is_empty());
+        match conn.state {
+            State::Head if !is_asked => self.lose(key, Reason::TransportClose),
+            State::Head | State::Body(_) => {
+                self.stats.timeouts += 1;
+                let state = conn.state;
+                reply_close(&mut conn.reply);
+                self.respond_empty(key, 408);
+                if let State::Body(Some(session)) = state {
+                    self.lost(session, key, Reason::TransportError);
+                }
+            }
+            State::Deciding(_) => {
+                self.stats.timeouts += 1;
+                reply_close(&mut conn.reply);
+                self.respond_empty(key, 503);
+            }
+            // The probe was not finished in time: only the WebSocket is closed (spec 2.3.3).
+            State::Ws(session) => {
+                self.stats.timeouts += 1;
+                self.close_websocket(key, None, "");
+                self.lost(session, key, Reason::TransportClose);
+            }
+            State::RawWs(_) if conn.reply.is_pinged && !conn.has_more => {
+                self.stats.timeouts += 1;
+                self.lose(key, Reason::PingTimeout);
+            }
+            State::RawWs(_) => {
+                conn.reply.is_pinged = true;
+                self.arm_conn(key, self.config.ping_timeout);
+                self.output(key, &mut |out| ws::put_head(out, ws::Opcode::Ping, 0));
+            }
+            State::WsClosing | State::Closing | State::Lingering => {
+                self.lose(key, Reason::TransportClose);
+            }
+            State::Poll(_) | State::Posting(_) | State::Dead => {}
+        }
+    }
+
+    fn session_expired(&mut self, key: SessionKey) {
+        let Some(session) = self.sessions.get_mut(key.index()) else {
+            return;
+        };
+        let (interval, timeout) = (self.config.ping_interval, self.config.ping_timeout);
+        if session.carrier == Carrier::Closing {
+            return self.end_session(key, Reason::ForcedClose, b"1");
+        }
+        match session.beat(ms(interval), ms(timeout)) {
+            Beat::Ping => {
+                self.arm_session(key, interval.min(timeout));
+                self.ping(key);
+            }
+            Beat::Wait(wait) => self.arm_session(key, Duration::from_millis(wait)),
+            Beat::Dead => {
+                // Its pong may be among what has not been read yet.
+                let ws = session.websocket();
+                if ws.is_some_and(|ws| self.conns[ws.index()].has_more) {
+                    return self.arm_session(key, RETRY);
+                }
+                self.stats.timeouts += 1;
+                self.end_session(key, Reason::PingTimeout, b"1");
+                if let Some(ws) = ws {
+                    // A peer that is silent for so long will not answer a close frame either.
+                    self.arm_conn(ws, Duration::from_secs(1));
+                }
+            }
+        }
+    }
+
+    /// Sends the one static ping frame.
+    fn ping(&mut self, key: SessionKey) {
+        let ping = self.ping.clone();
+        let session = &mut self.sessions[key.index()];
+        match session.carrier {
+            Carrier::WebSocket { ws, .. } => self.output_frame(ws, &ping),
+            Carrier::Polling { .. } | Carrier::Probing { .. } => {
+                session.queue.push(ping);
+                self.ask_for_answer(key);
+            }
+            Carrier::Closing | Carrier::Closed => {}
+        }
+    }
+
+    pub(super) fn arm_conn(&mut self, key: ConnKey, delay: Duration) {
+        self.conn_timers
+            .arm(index(key), timer::coalesce(self.now_ms + ms(delay)));
+    }
+
+    pub(super) fn arm_session(&mut self, key: SessionKey, delay: Duration) {
+        self.session_timers
+            .arm(slot(key), timer::coalesce(self.now_ms + ms(delay)));
+    }
+
+    pub(super) fn disarm_conn(&mut self, key: ConnKey) {
+        self.conn_timers.cancel(index(key));
+    }
+}
+
+impl Conn {
+    /// Whether the connection's WebSocket carries or probes for a session.
+    pub(super) fn is_websocket(&self) -> bool {
+        matches!(
+            self.state,
+            State::Ws(_) | State::RawWs(_) | State::WsClosing
+        )
+    }
+}
+
+pub(super) fn ms(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX / 2)
+}
+
+fn reply_close(reply: &mut crate::conn::Reply) {
+    reply.keep_alive = false;
+}
+
+fn index(key: ConnKey) -> u32 {
+    u32::try_from(key.index()).expect("keys are 32 bits")
+}
+
+fn slot(key: SessionKey) -> u32 {
+    u32::try_from(key.index()).expect("keys are 32 bits")
+}
+
+/// How long a silent session waits for its connection to be read.
+const RETRY: Duration = Duration::from_millis(100);

@@ -1,0 +1,999 @@
+//! Engine.IO 4 as one value: connections, sessions and their deadlines, without I/O and without user
+//! code. It is complete by itself; Socket.IO (`hub`) is a user of it, and so is `engine::Server`.
+//!
+//! Not here: sockets of the system, clocks, randomness. Bytes, time and entropy are arguments.
+//! Inputs are `handle_*`, outputs are `poll_*`, commands are verbs. What always holds: after an input
+//! or a command every output is drained before the next one (`poll_event` until `None`, then
+//! `poll_dirty` and `transmit` until `None`, then `poll_dead`); slots are freed in `poll_dead` only.
+//!
+//! ```text
+//!   requests.rs    HTTP heads and bodies: what is asked, and the answers
+//!   polling.rs     payloads of POSTs in, parked GETs answered
+//!   frames.rs      WebSocket frames in, for sessions and for applications
+//!   lifecycle.rs   opening, closing, losing, deadlines
+//!   mod.rs         the type, its inputs and outputs, and what leaves
+//! ```
+
+mod frames;
+mod lifecycle;
+mod polling;
+mod requests;
+mod server;
+
+use std::{
+    collections::{HashMap, VecDeque},
+    io::{self, IoSlice},
+    net::IpAddr,
+    ops::Range,
+    time::{Duration, Instant},
+};
+
+use slab::Slab;
+
+use crate::{
+    codec::ws,
+    config::Config,
+    conn::{Conn, State},
+    handshake::Handshake,
+    id::{ConnKey, Entropy, SessionKey, Sid},
+    queue::{Frame, Gauge, Queue},
+    reason::Reason,
+    session::{Carrier, Session},
+    stats::Stats,
+    timer::Wheel,
+};
+
+pub use self::server::{Core, Server, Socket};
+
+/// Connections, sessions and their timers: a sans-I/O Engine.IO server.
+pub struct Engine {
+    pub(crate) config: Config,
+    pub(crate) conns: Slab<Conn>,
+    pub(crate) sessions: Slab<Session>,
+    conn_timers: Wheel,
+    session_timers: Wheel,
+    events: VecDeque<Event>,
+    input: Input,
+    cork: Cork,
+    dirty: VecDeque<ConnKey>,
+    /// Sessions whose parked GET has something to be told.
+    answers: Vec<SessionKey>,
+    /// Connections that may parse what they hold, because their answer has been given.
+    resumed: VecDeque<ConnKey>,
+    dead: Vec<ConnKey>,
+    gone: Vec<SessionKey>,
+    /// Open connections by address; empty unless they are limited.
+    addresses: HashMap<[u8; 16], u32>,
+    raw_paths: Vec<String>,
+    is_judged: bool,
+    is_shut: bool,
+    serial: u32,
+    entropy: Box<dyn Entropy>,
+    gauge: Gauge,
+    ping: Frame,
+    incoming_bytes: u64,
+    epoch: Instant,
+    epoch_unix_ms: u64,
+    now_ms: u64,
+    pub(crate) stats: Stats,
+}
+
+/// What the engine tells. A span is valid until the next call of `poll_event`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A handshake asks to be judged (`Engine::judge_handshakes`); answered by `decide`.
+    Opening { conn: ConnKey, serial: u32 },
+    /// A session is open.
+    Opened { session: SessionKey },
+    /// A message of this session, whole.
+    Message {
+        session: SessionKey,
+        is_binary: bool,
+        payload: Span,
+    },
+    /// A session has moved from polling to its WebSocket.
+    Upgraded { session: SessionKey },
+    /// A session is over. Its key is free once this event has been taken and `poll_dead` was called.
+    Closed { session: SessionKey, reason: Reason },
+    /// A request outside the protocol; answered by `respond`.
+    Request {
+        conn: ConnKey,
+        serial: u32,
+        head: Span,
+        body: Span,
+    },
+    /// A WebSocket on a path of the application was opened.
+    RawOpened {
+        conn: ConnKey,
+        serial: u32,
+        head: Span,
+    },
+    /// A message over it.
+    RawMessage {
+        conn: ConnKey,
+        serial: u32,
+        is_binary: bool,
+        payload: Span,
+    },
+    /// It is over, with the close code that the peer gave.
+    RawClosed {
+        conn: ConnKey,
+        serial: u32,
+        code: Option<u16>,
+    },
+}
+
+/// Where a piece of input lies; `Engine::bytes` reads it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Span {
+    place: Place,
+    range: Range<usize>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    /// In the input being handled.
+    Input,
+    /// Decoded from base64.
+    Scratch,
+    /// Assembled from fragments.
+    Message,
+}
+
+/// What became of a connection whose output was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    Keep,
+    /// The last byte is out: end the write side of the stream, and go on reading.
+    Shutdown,
+}
+
+/// The bytes being handled. One buffer serves the process; a connection brings its own only when it
+/// had kept something.
+struct Input {
+    shared: Vec<u8>,
+    current: Option<Current>,
+    scratch: Vec<u8>,
+    message: Vec<u8>,
+}
+
+/// How far the handling of one connection's bytes has come.
+struct Current {
+    conn: ConnKey,
+    /// The connection's own bytes, or `None` for the shared buffer.
+    kept: Option<Vec<u8>>,
+    start: usize,
+    end: usize,
+    /// How many bytes are needed before parsing makes sense again.
+    need: usize,
+    payload: Option<Payload>,
+}
+
+/// The POST whose packets are being handled.
+struct Payload {
+    /// Where the next packet begins; `None` after the last.
+    next: Option<usize>,
+    end: usize,
+    packets_count: u32,
+}
+
+/// Output of the connection being read, gathered so that one write carries it and nothing is allocated.
+struct Cork {
+    conn: Option<ConnKey>,
+    bytes: Vec<u8>,
+}
+
+/// What one look at the input gave.
+enum Look {
+    Event(Event),
+    /// Something was consumed or changed: look again.
+    Again,
+    /// Nothing more can be done with what is here.
+    Pause,
+}
+
+impl Current {
+    fn bytes<'a>(&'a self, shared: &'a [u8]) -> &'a [u8] {
+        match &self.kept {
+            Some(kept) => &kept[self.start..self.end],
+            None => &shared[self.start..self.end],
+        }
+    }
+
+    fn bytes_mut<'a>(&'a mut self, shared: &'a mut [u8]) -> &'a mut [u8] {
+        match &mut self.kept {
+            Some(kept) => &mut kept[self.start..self.end],
+            None => &mut shared[self.start..self.end],
+        }
+    }
+
+    fn len(&self) -> usize {
+        self.end - self.start
+    }
+}
+
+// Inputs.
+impl Engine {
+    /// An engine whose time begins `now`; `unix_ms` is that moment in milliseconds since 1970.
+    pub fn new(
+        config: Config,
+        mut entropy: Box<dyn Entropy>,
+        now: Instant,
+        unix_ms: u64,
+    ) -> Engine {
+        let gauge = Gauge::default();
+        let mut ping = Vec::new();
+        ws::put_head(&mut ping, ws::Opcode::Text, 1);
+        ping.push(b'2');
+        let mut serial = [0; 4];
+        entropy.fill(&mut serial);
+        Engine {
+            config,
+            conns: Slab::new(),
+            sessions: Slab::new(),
+            conn_timers: Wheel::new(),
+            session_timers: Wheel::new(),
+            events: VecDeque::new(),
+            input: Input {
+                shared: vec![0; READ_BYTES],
+                current: None,
+                scratch: Vec::new(),
+                message: Vec::new(),
+            },
+            cork: Cork {
+                conn: None,
+                bytes: Vec::new(),
+            },
+            dirty: VecDeque::new(),
+            answers: Vec::new(),
+            resumed: VecDeque::new(),
+            dead: Vec::new(),
+            gone: Vec::new(),
+            addresses: HashMap::new(),
+            raw_paths: Vec::new(),
+            is_judged: false,
+            is_shut: false,
+            serial: u32::from_ne_bytes(serial),
+            entropy,
+            ping: Frame::new(ping, &gauge),
+            gauge,
+            incoming_bytes: 0,
+            epoch: now,
+            epoch_unix_ms: unix_ms,
+            now_ms: 0,
+            stats: Stats::default(),
+        }
+    }
+
+    /// A connection was accepted. `None` if its address has too many already: drop it.
+    pub fn handle_open(&mut self, now: Instant, address: IpAddr) -> Option<ConnKey> {
+        self.tick(now);
+        let address = match address {
+            IpAddr::V4(v4) => v4.to_ipv6_mapped().octets(),
+            IpAddr::V6(v6) => v6.octets(),
+        };
+        if self.config.connections_per_ip_max > 0 {
+            let count = self.addresses.entry(address).or_insert(0);
+            if *count >= self.config.connections_per_ip_max {
+                self.stats.refused_by_address += 1;
+                return None;
+            }
+            *count += 1;
+        }
+        let key = ConnKey::new(self.conns.insert(Conn::new(address)));
+        self.arm_conn(key, self.config.head_timeout);
+        self.stats.connections_opened += 1;
+        Some(key)
+    }
+
+    /// Where bytes are read into, before `handle_read` is told how many came.
+    pub fn input_buffer(&mut self) -> &mut [u8] {
+        &mut self.input.shared
+    }
+
+    /// `n` bytes of this connection lie in the input buffer.
+    pub fn handle_read(&mut self, key: ConnKey, now: Instant, n: usize) {
+        self.tick(now);
+        self.stats.bytes_in += n as u64;
+        debug_assert!(
+            self.input.current.is_none(),
+            "drain poll_event between inputs"
+        );
+        self.open_cork(key);
+        let conn = &mut self.conns[key.index()];
+        if conn.is_ending() || n == 0 {
+            return;
+        }
+        let new = &self.input.shared[..n];
+        let held = conn.inbox.as_mut().filter(|inbox| !inbox.tail.is_empty());
+        let Some(inbox) = held else {
+            self.input.current = Some(Current::new(key, None, n));
+            return;
+        };
+        inbox.tail.extend_from_slice(new);
+        let is_asleep = match conn.state {
+            // A head is not parsed again before a line has ended.
+            State::Head => {
+                !new.contains(&b'\n') && inbox.tail.len() <= self.config.head_bytes_max as usize
+            }
+            State::Poll(_) | State::Deciding(_) => true,
+            _ => inbox.tail.len() < inbox.need,
+        };
+        if !is_asleep {
+            let tail = std::mem::take(&mut inbox.tail);
+            let n = tail.len();
+            self.input.current = Some(Current::new(key, Some(tail), n));
+        }
+        self.account(key);
+    }
+
+    /// The same with bytes from elsewhere, at most as many as the input buffer has room for.
+    pub fn handle_bytes(&mut self, key: ConnKey, now: Instant, bytes: &[u8]) {
+        self.input.shared[..bytes.len()].copy_from_slice(bytes);
+        self.handle_read(key, now, bytes.len());
+    }
+
+    /// The peer has ended its side of the connection.
+    pub fn handle_eof(&mut self, key: ConnKey, now: Instant) {
+        self.tick(now);
+        self.ended(key);
+    }
+
+    /// The connection was reset, or reading or writing failed.
+    pub fn handle_broken(&mut self, key: ConnKey, now: Instant) {
+        self.tick(now);
+        self.lose(key, Reason::TransportClose);
+    }
+
+    /// The kernel has room for this connection's output again.
+    pub fn handle_writable(&mut self, key: ConnKey) {
+        let conn = &mut self.conns[key.index()];
+        if !conn.is_writable {
+            conn.is_writable = true;
+            self.mark_dirty(key);
+        }
+    }
+
+    /// Whether more of this connection's bytes are known to lie in the kernel: its session does not
+    /// die of a pong that has not been read.
+    pub fn handle_more(&mut self, key: ConnKey, has_more: bool) {
+        self.conns[key.index()].has_more = has_more;
+    }
+
+    /// Time has passed. Call it after everything readable has been read.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        self.tick(now);
+        self.expire();
+    }
+}
+
+// Outputs.
+impl Engine {
+    /// The next thing that happened. At most one packet is parsed by one call, so that what an
+    /// application does about it takes effect before the next.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        loop {
+            if let Some(event) = self.events.pop_front() {
+                if let Event::Closed { session, .. } = event {
+                    self.gone.push(session);
+                }
+                return Some(event);
+            }
+            if self.input.current.is_none() && !self.resume() {
+                return None;
+            }
+            match self.look() {
+                Look::Event(event) => return Some(event),
+                Look::Again => {}
+                Look::Pause => self.stash(),
+            }
+        }
+    }
+
+    /// The bytes that an event names.
+    pub fn bytes(&self, span: &Span) -> &[u8] {
+        match span.place {
+            Place::Scratch => &self.input.scratch[span.range.clone()],
+            Place::Message => &self.input.message[span.range.clone()],
+            Place::Input => match &self.input.current {
+                Some(Current {
+                    kept: Some(kept), ..
+                }) => &kept[span.range.clone()],
+                _ => &self.input.shared[span.range.clone()],
+            },
+        }
+    }
+
+    /// A connection that has output; hand it to `transmit`.
+    pub fn poll_dirty(&mut self) -> Option<ConnKey> {
+        while let Some(session) = self.answers.pop() {
+            self.answer(session);
+        }
+        let key = self.dirty.pop_front()?;
+        self.conns[key.index()].is_dirty = false;
+        Some(key)
+    }
+
+    /// Writes what this connection has to say through `write`, until all is written or it would block.
+    pub fn transmit(
+        &mut self,
+        key: ConnKey,
+        write: &mut dyn FnMut(&[IoSlice<'_>]) -> io::Result<usize>,
+    ) -> Fate {
+        if let State::Poll(session) = self.conns[key.index()].state {
+            if self.sessions[session.index()].is_dirty {
+                self.answer(session);
+            }
+        }
+        let is_corked = self.cork.conn == Some(key);
+        if is_corked {
+            self.cork.conn = None;
+        }
+        let mut cork = if is_corked {
+            std::mem::take(&mut self.cork.bytes)
+        } else {
+            Vec::new()
+        };
+        let is_broken = self.write_out(key, &mut cork, write);
+        let conn = &mut self.conns[key.index()];
+        if !cork.is_empty() {
+            conn.queue.push(Frame::new(cork.clone(), &self.gauge));
+        }
+        if is_corked {
+            cork.clear();
+            cork.shrink_to(CORK_BYTES_KEPT);
+            self.cork.bytes = cork;
+        }
+        if is_broken {
+            self.lose(key, Reason::TransportClose);
+            return Fate::Keep;
+        }
+        let conn = &mut self.conns[key.index()];
+        if conn.queue.is_empty() && conn.state == State::Closing {
+            conn.state = State::Lingering;
+            let is_eof = conn.is_eof;
+            self.arm_conn(key, LINGER);
+            if is_eof {
+                self.lose(key, Reason::TransportClose);
+            }
+            return Fate::Shutdown;
+        }
+        Fate::Keep
+    }
+
+    /// When `handle_timeout` is to be called next.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        let first = [
+            self.conn_timers.next_deadline(),
+            self.session_timers.next_deadline(),
+        ];
+        let ms = first.into_iter().flatten().min()?;
+        Some(self.epoch + Duration::from_millis(ms))
+    }
+
+    /// A connection that is over: drop its stream. Its slot is free from now on.
+    pub fn poll_dead(&mut self) -> Option<ConnKey> {
+        while let Some(session) = self.gone.pop() {
+            self.sessions.remove(session.index());
+        }
+        let key = self.dead.pop()?;
+        let conn = self.conns.remove(key.index());
+        if let Some(count) = self.addresses.get_mut(&conn.address) {
+            *count -= 1;
+            if *count == 0 {
+                self.addresses.remove(&conn.address);
+            }
+        }
+        self.stats.connections_closed += 1;
+        Some(key)
+    }
+}
+
+// What an application may ask, and what it may do.
+impl Engine {
+    /// From now on every handshake is an `Opening` that waits for `decide`.
+    pub fn judge_handshakes(&mut self) {
+        self.is_judged = true;
+    }
+
+    /// Serves application WebSockets at this path; `*` is every path that nothing else serves.
+    pub fn serve_raw(&mut self, path: &str) {
+        self.raw_paths.push(path.to_owned());
+    }
+
+    /// The session with this id.
+    pub fn session(&self, sid: Sid) -> Option<SessionKey> {
+        let session = self.sessions.get(sid.slot() as usize)?;
+        let is_it = sid.has_secret(&session.secret) && session.carrier != Carrier::Closed;
+        is_it.then(|| SessionKey::new(sid.slot() as usize))
+    }
+
+    /// The id of a session.
+    pub fn sid(&self, session: SessionKey) -> Sid {
+        let slot = u32::try_from(session.index()).expect("keys are 32 bits");
+        Sid::new(self.sessions[session.index()].secret, slot)
+    }
+
+    /// Whether the session accepts messages.
+    pub fn is_open(&self, session: SessionKey) -> bool {
+        self.sessions
+            .get(session.index())
+            .is_some_and(Session::is_open)
+    }
+
+    /// The transport that carries the session now.
+    pub fn transport(&self, session: SessionKey) -> Transport {
+        match self.sessions[session.index()].carrier {
+            Carrier::WebSocket { .. } => Transport::WebSocket,
+            _ => Transport::Polling,
+        }
+    }
+
+    /// The request that opened the session, as far as it was kept.
+    pub fn handshake(&self, session: SessionKey) -> Option<Handshake<'_>> {
+        self.sessions[session.index()]
+            .hello
+            .as_ref()
+            .map(|hello| hello.request())
+    }
+
+    /// Whether a message would be handed to the kernel or a waiting poll at once: what volatile needs.
+    pub fn is_writable(&self, session: SessionKey) -> bool {
+        let session = &self.sessions[session.index()];
+        match session.carrier {
+            Carrier::WebSocket { ws, .. } => {
+                let conn = &self.conns[ws.index()];
+                conn.is_writable && !matches!(conn.queue, Queue::Many(_))
+            }
+            Carrier::Polling { get, .. } | Carrier::Probing { get, .. } => get.is_some(),
+            Carrier::Closing | Carrier::Closed => false,
+        }
+    }
+
+    /// Bytes queued for the session.
+    pub fn backlog_bytes(&self, session: SessionKey) -> usize {
+        let session = &self.sessions[session.index()];
+        let conn = session
+            .websocket()
+            .map_or(0, |ws| self.conns[ws.index()].queue.bytes());
+        session.queue.bytes() + conn
+    }
+
+    /// Sends a text message made of these parts.
+    pub fn send_text(&mut self, session: SessionKey, parts: &[&[u8]]) {
+        let len = 1 + parts.iter().map(|part| part.len()).sum::<usize>();
+        self.send(session, &mut |out| {
+            ws::put_head(out, ws::Opcode::Text, len);
+            out.push(b'4');
+            for part in parts {
+                out.extend_from_slice(part);
+            }
+        });
+    }
+
+    /// Sends a binary message.
+    pub fn send_binary(&mut self, session: SessionKey, data: &[u8]) {
+        self.send(session, &mut |out| {
+            ws::put_head(out, ws::Opcode::Binary, data.len());
+            out.extend_from_slice(data);
+        });
+    }
+
+    /// Sends a message that others receive as well.
+    pub fn send_frame(&mut self, session: SessionKey, frame: &Frame) {
+        let Some(state) = self.sessions.get_mut(session.index()) else {
+            return;
+        };
+        self.stats.messages_out += 1;
+        match state.carrier {
+            Carrier::WebSocket { ws, .. } if self.conns[ws.index()].reply.is_base64 => {
+                let bytes = self.as_base64(frame.bytes().to_vec());
+                self.output(ws, &mut |out| out.extend_from_slice(&bytes));
+            }
+            Carrier::WebSocket { ws, .. } => self.output_frame(ws, frame),
+            Carrier::Polling { .. } | Carrier::Probing { .. } => {
+                state.queue.push(frame.clone());
+                self.waiting(session);
+            }
+            Carrier::Closing | Carrier::Closed => {}
+        }
+    }
+
+    /// A message that many will receive, encoded once.
+    pub fn frame(&self, is_binary: bool, parts: &[&[u8]]) -> Frame {
+        let prefix: &[u8] = if is_binary { b"" } else { b"4" };
+        let opcode = if is_binary {
+            ws::Opcode::Binary
+        } else {
+            ws::Opcode::Text
+        };
+        let len = prefix.len() + parts.iter().map(|part| part.len()).sum::<usize>();
+        let mut bytes = Vec::with_capacity(ws::head_bytes(len) + len);
+        ws::put_head(&mut bytes, opcode, len);
+        bytes.extend_from_slice(prefix);
+        for part in parts {
+            bytes.extend_from_slice(part);
+        }
+        Frame::new(bytes, &self.gauge)
+    }
+
+    /// Counters and gauges as they are now.
+    pub fn stats(&self) -> Stats {
+        let mut stats = self.stats;
+        stats.connections = self.conns.len() as u64;
+        stats.sessions = self.sessions.len() as u64;
+        stats.incoming_bytes = self.incoming_bytes;
+        stats.backlog_bytes = self.gauge.bytes() - self.ping.bytes().len() as u64;
+        stats
+    }
+
+    /// Counts `bytes` that a user of the engine holds for a client as incoming; `false` if they are
+    /// too many for the process.
+    pub(crate) fn charge(&mut self, bytes: usize) -> bool {
+        self.incoming_bytes += bytes as u64;
+        self.incoming_bytes <= self.config.incoming_bytes_max
+    }
+
+    pub(crate) fn discharge(&mut self, bytes: usize) {
+        self.incoming_bytes -= bytes as u64;
+    }
+
+    pub(crate) fn fill_secret(&mut self) -> [u8; 11] {
+        let mut secret = [0; 11];
+        self.entropy.fill(&mut secret);
+        secret
+    }
+
+    pub(crate) fn now_ms(&self) -> u64 {
+        self.now_ms
+    }
+
+    pub(crate) fn epoch(&self) -> Instant {
+        self.epoch
+    }
+
+    /// Moves time on, without anything else.
+    pub(crate) fn tick(&mut self, now: Instant) {
+        let ms = now.saturating_duration_since(self.epoch).as_millis();
+        let ms = u64::try_from(ms).unwrap_or(u64::MAX);
+        if ms > self.now_ms {
+            self.now_ms = ms;
+            self.conn_timers.advance(ms);
+            self.session_timers.advance(ms);
+        }
+    }
+}
+
+/// The two ways in which packets travel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    Polling,
+    WebSocket,
+}
+
+impl Transport {
+    /// The name that the protocol uses.
+    pub fn name(self) -> &'static str {
+        match self {
+            Transport::Polling => "polling",
+            Transport::WebSocket => "websocket",
+        }
+    }
+}
+
+// How bytes get from an input to a look, and back to where they are kept.
+impl Engine {
+    fn look(&mut self) -> Look {
+        let Some(mut current) = self.input.current.take() else {
+            return Look::Pause;
+        };
+        let key = current.conn;
+        let look = match self.conns[key.index()].state {
+            State::Posting(session) => self.look_at_payload(&mut current, session),
+            State::Closing | State::Lingering | State::Dead => {
+                current.start = current.end;
+                Look::Pause
+            }
+            _ if current.len() == 0 => Look::Pause,
+            State::Head | State::Body(_) => self.look_at_request(&mut current),
+            State::Ws(_) | State::RawWs(_) | State::WsClosing => self.look_at_frame(&mut current),
+            State::Poll(_) | State::Deciding(_) => Look::Pause,
+        };
+        self.input.current = Some(current);
+        look
+    }
+
+    /// Gives the connection what is left of its bytes.
+    fn stash(&mut self) {
+        let Some(current) = self.input.current.take() else {
+            return;
+        };
+        let key = current.conn;
+        let conn = &mut self.conns[key.index()];
+        if conn.is_ending() {
+            return;
+        }
+        let rest_len = current.len();
+        if rest_len == 0 {
+            if let Some(inbox) = &mut conn.inbox {
+                inbox.tail = Vec::new();
+                if inbox.is_empty() {
+                    let counted = inbox.counted;
+                    conn.inbox = None;
+                    self.incoming_bytes -= u64::from(counted);
+                } else {
+                    self.account(key);
+                }
+            }
+            return;
+        }
+        let tail = match current.kept {
+            Some(mut kept) => {
+                kept.truncate(current.end);
+                kept.drain(..current.start);
+                kept
+            }
+            None => self.input.shared[current.start..current.end].to_vec(),
+        };
+        let inbox = conn.inbox_mut();
+        inbox.tail = tail;
+        inbox.need = current.need;
+        self.account(key);
+    }
+
+    /// Takes up what a connection holds, now that it may be parsed.
+    fn resume(&mut self) -> bool {
+        while let Some(key) = self.resumed.pop_front() {
+            let Some(conn) = self.conns.get_mut(key.index()) else {
+                continue;
+            };
+            let is_ready = matches!(conn.state, State::Head | State::Ws(_) | State::RawWs(_));
+            let Some(inbox) = conn.inbox.as_mut().filter(|_| is_ready) else {
+                continue;
+            };
+            let tail = std::mem::take(&mut inbox.tail);
+            let n = tail.len();
+            self.input.current = Some(Current::new(key, Some(tail), n));
+            return true;
+        }
+        false
+    }
+
+    /// Counts what a connection holds, and ends it if that is too much.
+    fn account(&mut self, key: ConnKey) {
+        let conn = &mut self.conns[key.index()];
+        let Some(inbox) = &mut conn.inbox else { return };
+        let held = u32::try_from(inbox.held()).unwrap_or(u32::MAX);
+        self.incoming_bytes += u64::from(held);
+        self.incoming_bytes -= u64::from(inbox.counted);
+        let has_grown = held > inbox.counted;
+        inbox.counted = held;
+        // An answer is owed: what comes in the meantime waits, but not without end.
+        let waits = matches!(conn.state, State::Poll(_) | State::Deciding(_));
+        if waits && inbox.tail.len() > READ_BYTES {
+            self.stats.refused_by_limit += 1;
+            self.lose(key, Reason::TransportError);
+        } else if has_grown && self.incoming_bytes > self.config.incoming_bytes_max {
+            self.stats.refused_by_limit += 1;
+            self.overloaded(key);
+        }
+    }
+}
+
+// What leaves.
+impl Engine {
+    /// Encodes one message for a session's carrier, without a copy where the connection is being read.
+    fn send(&mut self, session: SessionKey, put: &mut dyn FnMut(&mut Vec<u8>)) {
+        let Some(state) = self.sessions.get_mut(session.index()) else {
+            return;
+        };
+        self.stats.messages_out += 1;
+        match state.carrier {
+            Carrier::WebSocket { ws, .. } if self.conns[ws.index()].reply.is_base64 => {
+                let mut bytes = Vec::new();
+                put(&mut bytes);
+                let bytes = self.as_base64(bytes);
+                self.output(ws, &mut |out| out.extend_from_slice(&bytes));
+            }
+            Carrier::WebSocket { ws, .. } => self.output(ws, put),
+            Carrier::Polling { .. } | Carrier::Probing { .. } => {
+                let mut bytes = Vec::new();
+                put(&mut bytes);
+                state.queue.push(Frame::new(bytes, &self.gauge));
+                self.waiting(session);
+            }
+            Carrier::Closing | Carrier::Closed => {}
+        }
+    }
+
+    /// The frame again, a binary one as text `b…` for a client that asked for base64.
+    fn as_base64(&self, frame: Vec<u8>) -> Vec<u8> {
+        if !ws::is_binary(&frame) {
+            return frame;
+        }
+        let mut text = Vec::new();
+        crate::codec::eio::put_binary(&mut text, ws::payload_of(&frame));
+        let mut bytes = Vec::with_capacity(ws::HEAD_BYTES_MAX + text.len());
+        ws::put_head(&mut bytes, ws::Opcode::Text, text.len());
+        bytes.extend_from_slice(&text);
+        bytes
+    }
+
+    /// A polling session has packets: its parked GET is answered at the turn's end.
+    fn waiting(&mut self, key: SessionKey) {
+        let session = &mut self.sessions[key.index()];
+        if session.queue.bytes() > self.config.backlog_bytes_max as usize
+            || self.is_over_budget(self.sessions[key.index()].queue.bytes())
+        {
+            self.stats.refused_by_limit += 1;
+            self.end_session(key, Reason::TransportError, b"1");
+            return;
+        }
+        self.ask_for_answer(key);
+    }
+
+    /// Notes that a parked GET can be answered.
+    fn ask_for_answer(&mut self, key: SessionKey) {
+        let session = &mut self.sessions[key.index()];
+        if session.parked().is_some() && !session.is_dirty {
+            session.is_dirty = true;
+            self.answers.push(key);
+        }
+    }
+
+    /// Appends to a connection's output.
+    fn output(&mut self, key: ConnKey, put: &mut dyn FnMut(&mut Vec<u8>)) {
+        if !self.may_queue(key) {
+            return;
+        }
+        let conn = &mut self.conns[key.index()];
+        let is_corked = self.cork.conn == Some(key);
+        if is_corked && conn.queue.is_empty() && self.cork.bytes.len() < CORK_BYTES_KEPT {
+            put(&mut self.cork.bytes);
+        } else {
+            if is_corked && !self.cork.bytes.is_empty() {
+                conn.queue.push(Frame::new(
+                    std::mem::take(&mut self.cork.bytes),
+                    &self.gauge,
+                ));
+            }
+            let mut bytes = Vec::new();
+            put(&mut bytes);
+            conn.queue.push(Frame::new(bytes, &self.gauge));
+        }
+        self.mark_dirty(key);
+    }
+
+    /// Appends a shared frame to a connection's output.
+    fn output_frame(&mut self, key: ConnKey, frame: &Frame) {
+        let is_corked = self.cork.conn == Some(key);
+        if is_corked && frame.bytes().len() <= FRAME_BYTES_COPIED {
+            return self.output(key, &mut |out| out.extend_from_slice(frame.bytes()));
+        }
+        if !self.may_queue(key) {
+            return;
+        }
+        let conn = &mut self.conns[key.index()];
+        if is_corked && !self.cork.bytes.is_empty() {
+            conn.queue.push(Frame::new(
+                std::mem::take(&mut self.cork.bytes),
+                &self.gauge,
+            ));
+        }
+        conn.queue.push(frame.clone());
+        self.mark_dirty(key);
+    }
+
+    /// Whether a connection's backlog allows one more message; ends it otherwise.
+    fn may_queue(&mut self, key: ConnKey) -> bool {
+        let conn = &self.conns[key.index()];
+        if matches!(conn.state, State::Dead | State::Lingering) {
+            return false;
+        }
+        let backlog_bytes = match &conn.queue {
+            Queue::Idle | Queue::One(_) => return true,
+            queue => queue.bytes(),
+        };
+        let is_full = backlog_bytes > self.config.backlog_bytes_max as usize;
+        if !is_full && !self.is_over_budget(backlog_bytes) {
+            return true;
+        }
+        self.stats.refused_by_limit += 1;
+        self.lose(key, Reason::TransportError);
+        false
+    }
+
+    /// Whether the process holds too much output, and this backlog is part of it.
+    fn is_over_budget(&self, backlog_bytes: usize) -> bool {
+        backlog_bytes > 0 && self.gauge.bytes() > self.config.backlog_bytes_process_max
+    }
+
+    fn mark_dirty(&mut self, key: ConnKey) {
+        let conn = &mut self.conns[key.index()];
+        if !conn.is_dirty {
+            conn.is_dirty = true;
+            self.dirty.push_back(key);
+        }
+    }
+
+    /// From here to its `transmit`, this connection's output is gathered.
+    fn open_cork(&mut self, key: ConnKey) {
+        if let Some(before) = self.cork.conn.replace(key) {
+            if before != key && !self.cork.bytes.is_empty() {
+                let bytes = std::mem::take(&mut self.cork.bytes);
+                if let Some(conn) = self.conns.get_mut(before.index()) {
+                    conn.queue.push(Frame::new(bytes, &self.gauge));
+                }
+            }
+        }
+    }
+
+    /// Writes the queue, then the cork; whether the connection turned out to be broken.
+    fn write_out(
+        &mut self,
+        key: ConnKey,
+        cork: &mut Vec<u8>,
+        write: &mut dyn FnMut(&[IoSlice<'_>]) -> io::Result<usize>,
+    ) -> bool {
+        let conn = &mut self.conns[key.index()];
+        while conn.is_writable && conn.state != State::Dead {
+            let mut slices = [IoSlice::new(&[]); SLICES_MAX];
+            let mut filled = conn.queue.slices(&mut slices[..SLICES_MAX - 1]);
+            let is_whole = filled < SLICES_MAX - 1;
+            if is_whole && !cork.is_empty() {
+                slices[filled] = IoSlice::new(cork);
+                filled += 1;
+            }
+            if filled == 0 {
+                return false;
+            }
+            let len: usize = slices[..filled].iter().map(|slice| slice.len()).sum();
+            match write(&slices[..filled]) {
+                Ok(0) => return true,
+                Ok(n) => {
+                    self.stats.bytes_out += n as u64;
+                    let queued = conn.queue.bytes();
+                    conn.queue.advance(n.min(queued));
+                    if n > queued {
+                        cork.drain(..n - queued);
+                    }
+                    conn.is_writable = n == len;
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    conn.is_writable = false;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => return true,
+            }
+        }
+        false
+    }
+}
+
+impl Current {
+    fn new(conn: ConnKey, kept: Option<Vec<u8>>, end: usize) -> Current {
+        Current {
+            conn,
+            kept,
+            start: 0,
+            end,
+            need: 0,
+            payload: None,
+        }
+    }
+}
+
+/// How much is read from a connection at once, and how much of one is kept while an answer is owed.
+pub const READ_BYTES: usize = 64 * 1024;
+
+/// Output gathered for the connection being read; beyond it frames are queued.
+const CORK_BYTES_KEPT: usize = 64 * 1024;
+
+/// Shared frames up to this size are copied behind what is gathered already, to leave in one write.
+const FRAME_BYTES_COPIED: usize = 4 * 1024;
+
+/// Pieces handed to one write; Linux takes up to 1,024.
+const SLICES_MAX: usize = 32;
+
+/// How long a peer that was answered and shut out may still send.
+const LINGER: Duration = Duration::from_secs(2);

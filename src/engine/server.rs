@@ -1,0 +1,3 @@
+pub struct Core;
+pub struct Server;
+pub struct Socket;
