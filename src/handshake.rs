@@ -64,8 +64,8 @@ impl Hello {
         self.head.len()
     }
 
-    pub(crate) fn head(&self) -> &[u8] {
-        &self.head
+    pub(crate) fn address_bytes(&self) -> [u8; 16] {
+        self.address
     }
 
     /// The request, before there is a namespace or a CONNECT payload.

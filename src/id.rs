@@ -195,10 +195,9 @@ key! {
     /// One room's slot.
     RoomKey
 }
-key! {
-    /// One awaited acknowledgement's slot.
-    AckKey
-}
+/// One awaited acknowledgement. Never reused, so that an event about it cannot mean another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct AckKey(pub(crate) u64);
 
 const SECRET_BYTES: usize = 11;
 const ID_BYTES: usize = 15;

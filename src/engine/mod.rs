@@ -43,7 +43,7 @@ use crate::{
     timer::Wheel,
 };
 
-pub use self::server::{Core, Server, Socket};
+pub use self::server::{Core, Message, Server, Socket};
 
 /// Connections, sessions and their timers: a sans-I/O Engine.IO server.
 pub struct Engine {
@@ -535,6 +535,21 @@ impl Engine {
             .hello
             .as_ref()
             .map(|hello| hello.request())
+    }
+
+    /// The same with the payload of a CONNECT packet (JSON text, or nothing), however little was kept.
+    pub(crate) fn handshake_with(&self, session: SessionKey, auth: &str) -> Handshake<'_> {
+        let Some(state) = self.sessions.get(session.index()) else {
+            return Handshake::new(None, [0; 16], auth);
+        };
+        let hello = state.hello.as_deref();
+        let conn = state.websocket().and_then(|ws| self.conns.get(ws.index()));
+        let address = conn.map_or([0; 16], |conn| conn.address);
+        Handshake::new(
+            hello,
+            hello.map_or(address, |hello| hello.address_bytes()),
+            auth,
+        )
     }
 
     /// Whether a message would be handed to the kernel or a waiting poll at once: what volatile needs.

@@ -1,3 +1,277 @@
-pub struct Core;
-pub struct Server;
-pub struct Socket;
+//! Engine.IO alone: the same crank as Socket.IO's, for programs with a protocol of their own over
+//! polling and WebSocket.
+//!
+//! What always holds: sessions are told of in order, opened, messages, closed; what a handler sends
+//! leaves when it has returned.
+
+use std::{
+    io,
+    net::{SocketAddr, TcpListener, ToSocketAddrs},
+    time::Instant,
+};
+
+use super::{Engine, Event, Transport};
+use crate::{
+    config::Config,
+    dispatch::Dispatch,
+    handshake::Handshake,
+    id::{ConnKey, SessionKey, Sid},
+    net::{Net, Urandom, unix_ms},
+    reason::Reason,
+    response::Response,
+};
+
+/// An Engine.IO server at `/engine.io/`, or where its configuration says. Handlers get the
+/// application's state, the session, and what happened.
+pub struct Server<A: Send> {
+    core: Core<A>,
+    net: Net,
+}
+
+/// The server without I/O.
+pub struct Core<A: Send> {
+    engine: Engine,
+    app: A,
+    open: Option<OnOpen<A>>,
+    message: Option<OnMessage<A>>,
+    close: Option<OnClose<A>>,
+    allow: Option<Allow<A>>,
+}
+
+type OnOpen<A> = Box<dyn for<'a> FnMut(&mut A, &mut Socket<'a>) + Send>;
+type OnMessage<A> = Box<dyn for<'a> FnMut(&mut A, &mut Socket<'a>, Message) + Send>;
+type OnClose<A> = Box<dyn FnMut(&mut A, Sid, Reason) + Send>;
+type Allow<A> = Box<dyn for<'a> FnMut(&mut A, &Handshake<'a>) -> Result<(), String> + Send>;
+
+/// One session, while one of its handlers runs.
+pub struct Socket<'a> {
+    engine: &'a mut Engine,
+    key: SessionKey,
+}
+
+/// One message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Message {
+    Text(String),
+    Binary(Vec<u8>),
+}
+
+impl Socket<'_> {
+    /// The session's id, a secret between the client and the server.
+    pub fn id(&self) -> Sid {
+        self.engine.sid(self.key)
+    }
+
+    /// Sends a message. To a session that is closing it is dropped.
+    pub fn send(&mut self, message: &Message) {
+        match message {
+            Message::Text(text) => self.send_text(text),
+            Message::Binary(data) => self.send_binary(data),
+        }
+    }
+
+    /// Sends a text message.
+    pub fn send_text(&mut self, text: &str) {
+        self.engine.send_text(self.key, &[text.as_bytes()]);
+    }
+
+    /// Sends a binary message.
+    pub fn send_binary(&mut self, data: &[u8]) {
+        self.engine.send_binary(self.key, data);
+    }
+
+    /// Closes the session once what was sent is on its way.
+    pub fn close(&mut self) {
+        self.engine.close(self.key);
+    }
+
+    /// The transport that carries it now.
+    pub fn transport(&self) -> Transport {
+        self.engine.transport(self.key)
+    }
+
+    /// The request that opened it, as far as `Config::keep_headers` keeps it after `on_open`.
+    pub fn handshake(&self) -> Option<Handshake<'_>> {
+        self.engine.handshake(self.key)
+    }
+
+    /// Bytes that wait for the client.
+    pub fn backlog_bytes(&self) -> usize {
+        self.engine.backlog_bytes(self.key)
+    }
+}
+
+impl<A: Send> Server<A> {
+    /// A server that listens at `address` and serves `/engine.io/`.
+    pub fn bind(address: impl ToSocketAddrs, app: A) -> io::Result<Server<A>> {
+        let config = Config::default().at("/engine.io/");
+        Server::with_config(TcpListener::bind(address)?, app, config)
+    }
+
+    /// A server on a listener that exists.
+    pub fn with_config(listener: TcpListener, app: A, config: Config) -> io::Result<Server<A>> {
+        let mut net = Net::new(&config)?;
+        net.listen(listener)?;
+        let entropy = Box::new(Urandom::open()?);
+        let config = Config {
+            serve_client: false,
+            ..config
+        };
+        let engine = Engine::new(config, entropy, Instant::now(), unix_ms());
+        Ok(Server {
+            core: Core::new(engine, app),
+            net,
+        })
+    }
+
+    /// Calls `handler` when a session is open.
+    pub fn on_open<F>(&mut self, handler: F) -> &mut Self
+    where
+        F: for<'a> FnMut(&mut A, &mut Socket<'a>) + Send + 'static,
+    {
+        self.core.open = Some(Box::new(handler));
+        self
+    }
+
+    /// Calls `handler` for every message.
+    pub fn on_message<F>(&mut self, handler: F) -> &mut Self
+    where
+        F: for<'a> FnMut(&mut A, &mut Socket<'a>, Message) + Send + 'static,
+    {
+        self.core.message = Some(Box::new(handler));
+        self
+    }
+
+    /// Calls `handler` when a session is over.
+    pub fn on_close<F>(&mut self, handler: F) -> &mut Self
+    where
+        F: FnMut(&mut A, Sid, Reason) + Send + 'static,
+    {
+        self.core.close = Some(Box::new(handler));
+        self
+    }
+
+    /// Asks `judge` about every handshake; a refusal is answered with 403 and its message.
+    pub fn allow_request<F>(&mut self, judge: F) -> &mut Self
+    where
+        F: for<'a> FnMut(&mut A, &Handshake<'a>) -> Result<(), String> + Send + 'static,
+    {
+        self.core.engine.judge_handshakes();
+        self.core.allow = Some(Box::new(judge));
+        self
+    }
+
+    /// Where it listens.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.net.local_addr()
+    }
+
+    /// Serves until polling fails. A panic of a handler unwinds out of here.
+    pub fn run(mut self) -> io::Result<()> {
+        self.net.run(&mut self.core)
+    }
+}
+
+impl<A: Send> Core<A> {
+    fn new(engine: Engine, app: A) -> Core<A> {
+        Core {
+            engine,
+            app,
+            open: None,
+            message: None,
+            close: None,
+            allow: None,
+        }
+    }
+
+    fn handle_event(&mut self, event: Event) {
+        match event {
+            Event::Opened { session } => {
+                if let Some(handler) = &mut self.open {
+                    handler(
+                        &mut self.app,
+                        &mut Socket {
+                            engine: &mut self.engine,
+                            key: session,
+                        },
+                    );
+                }
+                self.engine.release_handshake(session);
+            }
+            Event::Message {
+                session,
+                is_binary,
+                payload,
+            } => {
+                let Some(handler) = &mut self.message else {
+                    return;
+                };
+                let bytes = self.engine.bytes(&payload).to_vec();
+                let message = if is_binary {
+                    Message::Binary(bytes)
+                } else {
+                    Message::Text(String::from_utf8(bytes).expect("the engine checks text"))
+                };
+                let mut socket = Socket {
+                    engine: &mut self.engine,
+                    key: session,
+                };
+                handler(&mut self.app, &mut socket, message);
+            }
+            Event::Closed { session, reason } => {
+                if let Some(handler) = &mut self.close {
+                    handler(&mut self.app, self.engine.sid(session), reason);
+                }
+            }
+            Event::Opening { conn, serial } => {
+                let Some(hello) = self.engine.opening(conn, serial) else {
+                    return;
+                };
+                let verdict = match &mut self.allow {
+                    Some(judge) => judge(&mut self.app, &hello.request()),
+                    None => Ok(()),
+                };
+                let verdict = verdict.as_ref().map(|()| ()).map_err(|message| &**message);
+                self.engine.decide(conn, serial, verdict);
+            }
+            Event::Request { conn, serial, .. } => {
+                self.engine.respond(conn, serial, Response::new(404));
+            }
+            Event::Upgraded { .. }
+            | Event::RawOpened { .. }
+            | Event::RawMessage { .. }
+            | Event::RawClosed { .. } => {}
+        }
+    }
+}
+
+impl<A: Send> Dispatch for Core<A> {
+    fn engine(&mut self) -> &mut Engine {
+        &mut self.engine
+    }
+
+    fn dispatch(&mut self, _: &mut dyn FnMut(&mut Engine)) {
+        while let Some(event) = self.engine.poll_event() {
+            self.handle_event(event);
+        }
+    }
+
+    fn handle_timeout(&mut self, now: Instant, flush: &mut dyn FnMut(&mut Engine)) {
+        self.engine.handle_timeout(now);
+        self.dispatch(flush);
+    }
+
+    fn handle_mail(&mut self, _: Instant, _: &mut dyn FnMut(&mut Engine)) {}
+
+    fn next_deadline(&self) -> Option<Instant> {
+        self.engine.next_deadline()
+    }
+
+    fn poll_dead(&mut self) -> Option<ConnKey> {
+        self.engine.poll_dead()
+    }
+
+    fn is_closing(&self) -> bool {
+        false
+    }
+}

@@ -110,7 +110,8 @@ for (const [mode, options] of Object.entries(MODES)) {
   sizes(each, mode);
   heartbeats(mode, options);
   restarts(mode, options);
-  later(each);
+  laterRooms(each);
+  laterFeatures(each);
 }
 
 function connecting(each, mode) {
@@ -967,7 +968,7 @@ test("FX_NO_AUTH_EVENT leaves the greeting out", async () => {
 
 // ---- later -----------------------------------------------------------------------------------
 
-function later(each) {
+function laterRooms(each) {
   each("room-ack collects the answers of a room", async (server, options) => {
     const [a, b, c] = await trio(server, options);
     await ask(b, "join", "y");
@@ -1004,7 +1005,9 @@ function later(each) {
     for (const [reason] of await Promise.all(gone)) assert.equal(reason, "io server disconnect");
     await echoes(c, "still here");
   }, { needs: "disconnect-room" });
+}
 
+function laterFeatures(each) {
   each("a session is recovered", async (_, options) => {
     const server = await fixture({ FX_RECOVERY: "1" });
     const [socket, other] = await Promise.all([1, 2].map(() => connect(server, options)));

@@ -1,6 +1,6 @@
 /*
- * The demo chat: everyone who has the page open is in one room. It uses nothing of emio's client that
- * the official one does not have.
+ * The demo chat: everyone who has the page open is in one room. It uses nothing of emio's client
+ * that the official one does not have.
  *
  * The contract with the server, as events of the namespace "/":
  *
@@ -14,11 +14,11 @@
  *                  user left     {name, numUsers}         to the others
  *                  typing        {name, typing}           to the others
  *
- * `from` and `name` are what `add user` gave. `id` differs for each message. A connection that comes
- * back is new to the server, so that the page emits `add user` again.
+ * `from` and `name` are what `add user` gave. `id` differs for each message. A connection that
+ * comes back is new to the server, so that the page emits `add user` again.
  *
- * `?transport=polling | websocket | upgrade` chooses how to connect. What peers send is only ever set
- * as text, and their bytes are shown only as one of the image types below.
+ * `?transport=polling | websocket | upgrade` chooses how to connect. What peers send is only ever
+ * set as text, and their bytes are shown only as one of the image types below.
  */
 "use strict";
 
@@ -29,8 +29,8 @@ const IMAGE_SIDE_MAX = 1600;
 const LOG_ENTRIES_MAX = 500;
 const TYPING_IDLE_MS = 1500;
 const TYPING_SHOWN_MS = 5000;
-const EMOJIS = "😀 😂 🥰 😎 🤔 😢 😱 😴 👍 👎 👏 🙏 👋 💪 👀 🤝 ❤️ 🔥 🎉 ✨ 🚀 ☕ 🍕 🎂 🌍 🌈 🌱 🐱 🦀 💡 ✅ ❌"
-  .split(" ");
+const EMOJIS = ("😀 😂 🥰 😎 🤔 😢 😱 😴 👍 👎 👏 🙏 👋 💪 👀 🤝 " +
+  "❤️ 🔥 🎉 ✨ 🚀 ☕ 🍕 🎂 🌍 🌈 🌱 🐱 🦀 💡 ✅ ❌").split(" ");
 const CHOICES = {
   polling: ["polling"],
   websocket: ["websocket"],
@@ -257,7 +257,7 @@ async function sendImages(files) {
     if (!joined || !IMAGE_TYPES.includes(file.type)) continue;
     const image = file.size > IMAGE_BYTES_MAX ? await shrink(file) : file;
     const bytes = await image.arrayBuffer();
-    socket.emit("chat image", { name: file.name, type: image.type, bytes });
+    if (joined) socket.emit("chat image", { name: file.name, type: image.type, bytes });
   }
 }
 
@@ -333,8 +333,12 @@ $("emojis").onkeydown = (event) => {
   buttons[buttons.indexOf(document.activeElement) + step]?.focus();
 };
 
+$("emojis").onbeforetoggle = () => {
+  const { top } = $("composer").getBoundingClientRect();
+  $("emojis").style.bottom = `${innerHeight - top + 8}px`;
+};
 $("emojis").ontoggle = (event) => {
-  if (event.newState === "open") $("emojis").firstElementChild.focus({ focusVisible: false });
+  if (event.newState === "open") $("emojis").firstElementChild.focus();
   else $("text").focus();
 };
 

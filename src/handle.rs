@@ -1,0 +1,191 @@
+//! The face of a server towards other threads: a mailbox and a way to wake the loop.
+//!
+//! What always holds: no call blocks longer than a push; a full or closed mailbox is an error, and
+//! what it refused has no effect.
+
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc, Mutex, OnceLock, PoisonError,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+};
+
+use serde::Serialize;
+
+use crate::{
+    app::App,
+    to::{Io, Rooms},
+    token::{Emission, Errand, HandleError, Post, encode},
+};
+
+/// A server as other threads see it. Clones are cheap and speak to the same server.
+pub struct Handle<A: App> {
+    mailbox: Arc<Mailbox<A>>,
+}
+
+impl<A: App> Handle<A> {
+    pub(crate) fn new(mailbox: Arc<Mailbox<A>>) -> Handle<A> {
+        Handle { mailbox }
+    }
+
+    /// Sends an event to everyone in the namespace `/`. For the arguments see [`Peer::emit`](crate::Peer::emit).
+    pub fn emit<T: Serialize>(&self, event: &str, args: T) -> Result<(), HandleError> {
+        self.of("/").emit(event, args)
+    }
+
+    /// Everyone in a room of `/`, or in any of several; a socket's id is a room.
+    pub fn to(&self, rooms: impl Rooms) -> HandleTo<'_, A> {
+        self.of("/").to(rooms)
+    }
+
+    /// Another namespace. One that does not exist has nobody in it.
+    pub fn of(&self, namespace: &str) -> HandleTo<'_, A> {
+        HandleTo {
+            mailbox: &self.mailbox,
+            namespace: namespace.into(),
+            rooms: Vec::new(),
+            except: Vec::new(),
+            is_volatile: false,
+        }
+    }
+
+    /// Runs `run` on the server's thread, between two turns of the loop.
+    pub fn run<F>(&self, run: F) -> Result<(), HandleError>
+    where
+        F: for<'a> FnOnce(&mut A, Io<'a, A>) + Send + 'static,
+    {
+        self.mailbox.push(Mail::Run(Box::new(run)))
+    }
+
+    /// Ends the server: sockets are told `server shutting down`, connections are closed, `run` returns.
+    pub fn close(&self) -> Result<(), HandleError> {
+        self.mailbox.post(Errand::Close)
+    }
+}
+
+impl<A: App> Clone for Handle<A> {
+    fn clone(&self) -> Self {
+        Handle {
+            mailbox: Arc::clone(&self.mailbox),
+        }
+    }
+}
+
+/// Whom an event from another thread is for.
+#[must_use = "an operator does nothing until it emits"]
+pub struct HandleTo<'a, A: App> {
+    mailbox: &'a Mailbox<A>,
+    namespace: Box<str>,
+    rooms: Vec<Box<str>>,
+    except: Vec<Box<str>>,
+    is_volatile: bool,
+}
+
+impl<A: App> HandleTo<'_, A> {
+    /// Those in this room, or in these.
+    pub fn to(mut self, rooms: impl Rooms) -> Self {
+        rooms.each(&mut |room| self.rooms.push(room.into()));
+        self
+    }
+
+    /// Not those in this room, or in these.
+    pub fn except(mut self, rooms: impl Rooms) -> Self {
+        rooms.each(&mut |room| self.except.push(room.into()));
+        self
+    }
+
+    /// Each only if it can be written to at once.
+    pub fn volatile(self) -> Self {
+        HandleTo {
+            is_volatile: true,
+            ..self
+        }
+    }
+
+    /// Sends the event.
+    pub fn emit<T: Serialize>(self, event: &str, args: T) -> Result<(), HandleError> {
+        let (json, attachments) = encode(Some(event), &args)?;
+        let HandleTo {
+            mailbox,
+            namespace,
+            rooms,
+            except,
+            is_volatile,
+        } = self;
+        mailbox.post(Errand::Emit(Box::new(Emission {
+            namespace,
+            rooms,
+            except,
+            is_volatile,
+            json,
+            attachments,
+        })))
+    }
+}
+
+/// What other threads have left.
+pub(crate) struct Mailbox<A: App> {
+    mails: Mutex<VecDeque<Mail<A>>>,
+    mails_max: usize,
+    is_closed: AtomicBool,
+    /// How the loop is woken; nothing before there is one.
+    wake: OnceLock<Box<dyn Fn() + Send + Sync>>,
+}
+
+/// One thing left.
+pub(crate) enum Mail<A: App> {
+    Errand(Errand),
+    Run(Box<dyn for<'a> FnOnce(&mut A, Io<'a, A>) + Send>),
+}
+
+impl<A: App> Mailbox<A> {
+    pub fn new(mails_max: usize) -> Mailbox<A> {
+        Mailbox {
+            mails: Mutex::new(VecDeque::new()),
+            mails_max,
+            is_closed: AtomicBool::new(false),
+            wake: OnceLock::new(),
+        }
+    }
+
+    pub fn wake_by(&self, wake: Box<dyn Fn() + Send + Sync>) {
+        let _ = self.wake.set(wake);
+    }
+
+    pub fn push(&self, mail: Mail<A>) -> Result<(), HandleError> {
+        if self.is_closed.load(Relaxed) {
+            return Err(HandleError::Closed);
+        }
+        // A panic elsewhere leaves the queue whole: it is only pushed to and taken.
+        let mut mails = self.mails.lock().unwrap_or_else(PoisonError::into_inner);
+        if mails.len() >= self.mails_max {
+            return Err(HandleError::Full);
+        }
+        mails.push_back(mail);
+        // Only the first mail needs to wake: the loop takes all at once.
+        let is_first = mails.len() == 1;
+        drop(mails);
+        if let (true, Some(wake)) = (is_first, self.wake.get()) {
+            wake();
+        }
+        Ok(())
+    }
+
+    /// Everything left so far.
+    pub fn take(&self) -> VecDeque<Mail<A>> {
+        std::mem::take(&mut *self.mails.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// From now on nothing is accepted; what is there is dropped.
+    pub fn close(&self) {
+        self.is_closed.store(true, Relaxed);
+        drop(self.take());
+    }
+}
+
+impl<A: App> Post for Mailbox<A> {
+    fn post(&self, errand: Errand) -> Result<(), HandleError> {
+        self.push(Mail::Errand(errand))
+    }
+}

@@ -1,0 +1,512 @@
+//! The loop: sleep, read, think, write, reap. The only file that touches the system.
+//!
+//! Not here: protocols and user code, which are behind `Dispatch`. What always holds: a stream is
+//! registered once, edge-triggered, for its whole life; a turn reads each connection once; what was
+//! produced for the connection just read leaves right after its own dispatch, everything else at the
+//! turn's end, in one write each; slots are freed at the end of a turn.
+
+use std::{
+    fs::File,
+    io::{self, IoSlice, Read, Write},
+    net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr},
+    sync::Arc,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+use mio::{
+    Events, Interest, Poll, Token, Waker,
+    net::{TcpListener, TcpStream, UnixListener, UnixStream},
+};
+
+use crate::{
+    config::Config,
+    dispatch::Dispatch,
+    engine::{Engine, Fate},
+    id::{ConnKey, Entropy},
+};
+
+/// Listeners, streams and the poll.
+pub(crate) struct Net {
+    poll: Poll,
+    events: Events,
+    listeners: Vec<Listener>,
+    streams: Streams,
+    waker: Arc<Waker>,
+    /// Connections whose last read filled the buffer.
+    again: Vec<ConnKey>,
+    /// Listeners that may have more connections waiting.
+    is_accepting: bool,
+    /// Until when accepting rests, because descriptors or connections ran out.
+    rests_until: Option<Instant>,
+    connections_max: usize,
+    accepts_max: u32,
+    /// Turns in a row whose events filled the list, so that deadlines were put off.
+    full_turns: u32,
+    closing_since: Option<Instant>,
+}
+
+/// By connection key.
+struct Streams(Vec<Option<Stream>>);
+
+/// The one seam for whatever carries bytes.
+enum Stream {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+enum Listener {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+// Setting up.
+impl Net {
+    /// A loop without listeners.
+    pub fn new(config: &Config) -> io::Result<Net> {
+        let poll = Poll::new()?;
+        let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
+        let connections_max = match config.connections_max {
+            Some(connections) => connections as usize,
+            None => CONNECTIONS_MAX.min(descriptors_max().saturating_sub(DESCRIPTORS_SPARED)),
+        };
+        Ok(Net {
+            poll,
+            events: Events::with_capacity(EVENTS_MAX),
+            listeners: Vec::new(),
+            streams: Streams(Vec::new()),
+            waker,
+            again: Vec::new(),
+            is_accepting: true,
+            rests_until: None,
+            connections_max,
+            accepts_max: config.accepts_per_turn_max.max(1),
+            full_turns: 0,
+            closing_since: None,
+        })
+    }
+
+    pub fn listen(&mut self, listener: std::net::TcpListener) -> io::Result<()> {
+        listener.set_nonblocking(true)?;
+        self.add(Listener::Tcp(TcpListener::from_std(listener)))
+    }
+
+    pub fn listen_unix(&mut self, listener: std::os::unix::net::UnixListener) -> io::Result<()> {
+        listener.set_nonblocking(true)?;
+        self.add(Listener::Unix(UnixListener::from_std(listener)))
+    }
+
+    fn add(&mut self, mut listener: Listener) -> io::Result<()> {
+        if self.listeners.len() == LISTENERS_MAX {
+            return Err(io::Error::other("too many listeners"));
+        }
+        let token = Token(FIRST_LISTENER + self.listeners.len());
+        let registry = self.poll.registry();
+        match &mut listener {
+            Listener::Tcp(listener) => registry.register(listener, token, Interest::READABLE)?,
+            Listener::Unix(listener) => registry.register(listener, token, Interest::READABLE)?,
+        }
+        self.listeners.push(listener);
+        Ok(())
+    }
+
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        let tcp = self.listeners.iter().find_map(|listener| match listener {
+            Listener::Tcp(listener) => Some(listener.local_addr()),
+            Listener::Unix(_) => None,
+        });
+        tcp.unwrap_or_else(|| Err(io::Error::other("no TCP listener")))
+    }
+
+    /// What wakes the loop from another thread.
+    pub fn wake(&self) -> Box<dyn Fn() + Send + Sync> {
+        let waker = Arc::clone(&self.waker);
+        // The pipe that a waker writes to is full only if the loop is about to wake anyway.
+        Box::new(move || drop(waker.wake()))
+    }
+}
+
+// The loop.
+impl Net {
+    /// Turns until the server has ended.
+    pub fn run(&mut self, server: &mut impl Dispatch) -> io::Result<()> {
+        while self.turn(server, None)? {}
+        Ok(())
+    }
+
+    /// One turn, which sleeps for at most `sleep_max`. `false` when the server has ended.
+    pub fn turn(
+        &mut self,
+        server: &mut impl Dispatch,
+        sleep_max: Option<Duration>,
+    ) -> io::Result<bool> {
+        self.sleep(server, sleep_max)?;
+        let now = Instant::now();
+        let is_woken = self.read(server, now);
+        self.accept(server, now);
+        if is_woken {
+            server.handle_mail(now, &mut |engine| self.streams.flush(engine));
+        }
+        if self.events.iter().count() < EVENTS_MAX || self.full_turns >= FULL_TURNS_MAX {
+            self.full_turns = 0;
+            server.handle_timeout(now, &mut |engine| self.streams.flush(engine));
+        } else {
+            self.full_turns += 1;
+        }
+        self.streams.flush(server.engine());
+        server.dispatch(&mut |engine| self.streams.flush(engine));
+        self.streams.flush(server.engine());
+        self.reap(server);
+        Ok(!self.has_ended(server, now))
+    }
+
+    fn sleep(&mut self, server: &impl Dispatch, sleep_max: Option<Duration>) -> io::Result<()> {
+        let now = Instant::now();
+        let is_busy = !self.again.is_empty() || (self.is_accepting && self.rests_until.is_none());
+        let sleep = if is_busy {
+            Some(Duration::ZERO)
+        } else {
+            let deadline = server
+                .next_deadline()
+                .map(|at| at.saturating_duration_since(now));
+            let rest = self.rests_until.map(|at| at.saturating_duration_since(now));
+            let end = self.closing_since.map(|_| CLOSING_TICK);
+            [sleep_max, deadline, rest, end].into_iter().flatten().min()
+        };
+        match self.poll.poll(&mut self.events, sleep) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+                self.events.clear();
+                Ok(())
+            }
+            result => result,
+        }
+    }
+
+    /// Reads everything that is readable, once; whether another thread has called.
+    fn read(&mut self, server: &mut impl Dispatch, now: Instant) -> bool {
+        let mut is_woken = false;
+        let again = std::mem::take(&mut self.again);
+        for key in again {
+            self.read_from(server, key, now, false);
+        }
+        let events = std::mem::replace(&mut self.events, Events::with_capacity(0));
+        for event in &events {
+            match event.token() {
+                WAKER => is_woken = true,
+                Token(token) if token < FIRST_CONN => self.is_accepting = true,
+                Token(token) => {
+                    let key = ConnKey::new(token - FIRST_CONN);
+                    if event.is_writable() {
+                        server.engine().handle_writable(key);
+                    }
+                    if event.is_readable() || event.is_read_closed() || event.is_error() {
+                        self.read_from(server, key, now, event.is_read_closed());
+                    }
+                }
+            }
+        }
+        self.events = events;
+        is_woken
+    }
+
+    /// Reads a connection once and lets the server think about it. If the buffer was filled there is
+    /// more, which waits for the next turn: one client must not keep the others from being read.
+    fn read_from(&mut self, server: &mut impl Dispatch, key: ConnKey, now: Instant, is_end: bool) {
+        let Some(stream) = self.streams.get(key) else {
+            return;
+        };
+        let engine = server.engine();
+        let buffer = engine.input_buffer();
+        let room = buffer.len();
+        let has_more = match stream.read(buffer) {
+            Ok(0) => {
+                engine.handle_eof(key, now);
+                false
+            }
+            Ok(n) => {
+                let has_more = n == room || is_end;
+                engine.handle_more(key, n == room);
+                engine.handle_read(key, now, n);
+                has_more
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                engine.handle_more(key, false);
+                false
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => true,
+            Err(_) => {
+                engine.handle_broken(key, now);
+                false
+            }
+        };
+        if has_more {
+            self.again.push(key);
+        }
+        server.dispatch(&mut |engine| self.streams.flush(engine));
+        self.streams.transmit(server.engine(), key);
+    }
+
+    fn accept(&mut self, server: &mut impl Dispatch, now: Instant) {
+        if self.rests_until.is_some_and(|until| until <= now) {
+            self.rests_until = None;
+        }
+        if !self.is_accepting || self.rests_until.is_some() || self.closing_since.is_some() {
+            return;
+        }
+        for _ in 0..self.accepts_max {
+            if server.engine().stats().connections as usize >= self.connections_max {
+                self.rests_until = Some(now + ACCEPT_REST);
+                return;
+            }
+            match self.accept_one() {
+                Ok(Some((stream, address))) => self.admit(server, stream, address, now),
+                Ok(None) => {
+                    self.is_accepting = false;
+                    return;
+                }
+                // No descriptors or no memory: edge triggering will not remind us, so try again
+                // when something was closed, or in a while. Other errors concern one connection.
+                Err(error)
+                    if matches!(
+                        error.raw_os_error(),
+                        Some(ENFILE | EMFILE | ENOBUFS | ENOMEM)
+                    ) =>
+                {
+                    log::warn!("accepting rests: {error}");
+                    self.rests_until = Some(now + ACCEPT_REST);
+                    return;
+                }
+                Err(_) => {}
+            }
+        }
+    }
+
+    fn accept_one(&self) -> io::Result<Option<(Stream, IpAddr)>> {
+        for listener in &self.listeners {
+            let accepted = match listener {
+                Listener::Tcp(listener) => listener
+                    .accept()
+                    .map(|(stream, peer)| (Stream::Tcp(stream), peer.ip())),
+                Listener::Unix(listener) => {
+                    let address = IpAddr::V4(Ipv4Addr::LOCALHOST);
+                    listener
+                        .accept()
+                        .map(|(stream, _)| (Stream::Unix(stream), address))
+                }
+            };
+            match accepted {
+                Ok(accepted) => return Ok(Some(accepted)),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(None)
+    }
+
+    fn admit(
+        &mut self,
+        server: &mut impl Dispatch,
+        mut stream: Stream,
+        address: IpAddr,
+        now: Instant,
+    ) {
+        let Some(key) = server.engine().handle_open(now, address) else {
+            return;
+        };
+        let token = Token(FIRST_CONN + key.index());
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        let registry = self.poll.registry();
+        let registered = match &mut stream {
+            Stream::Tcp(stream) => {
+                // An answer must not wait for the acknowledgement of the one before.
+                let _ = stream.set_nodelay(true);
+                registry.register(stream, token, interest)
+            }
+            Stream::Unix(stream) => registry.register(stream, token, interest),
+        };
+        if registered.is_err() {
+            server.engine().handle_broken(key, now);
+        }
+        self.streams.insert(key, stream);
+    }
+
+    fn reap(&mut self, server: &mut impl Dispatch) {
+        while let Some(key) = server.poll_dead() {
+            self.streams.remove(key);
+            self.rests_until = None;
+        }
+        let streams = &self.streams;
+        self.again.retain(|&key| streams.is_open(key));
+    }
+
+    /// Whether a server that was asked to end has nothing left to do, or took too long.
+    fn has_ended(&mut self, server: &mut impl Dispatch, now: Instant) -> bool {
+        if !server.is_closing() {
+            return false;
+        }
+        let since = *self.closing_since.get_or_insert(now);
+        self.listeners.clear();
+        server.engine().stats().connections == 0 || now - since > CLOSING_MAX
+    }
+}
+
+impl Streams {
+    fn get(&mut self, key: ConnKey) -> Option<&mut Stream> {
+        self.0.get_mut(key.index())?.as_mut()
+    }
+
+    fn is_open(&self, key: ConnKey) -> bool {
+        self.0.get(key.index()).is_some_and(Option::is_some)
+    }
+
+    fn insert(&mut self, key: ConnKey, stream: Stream) {
+        if self.0.len() <= key.index() {
+            self.0.resize_with(key.index() + 1, || None);
+        }
+        self.0[key.index()] = Some(stream);
+    }
+
+    /// Drops the stream, which closes it and takes it from the poll.
+    fn remove(&mut self, key: ConnKey) {
+        if let Some(stream) = self.0.get_mut(key.index()) {
+            *stream = None;
+        }
+    }
+
+    /// Writes what every connection has to say.
+    fn flush(&mut self, engine: &mut Engine) {
+        while let Some(key) = engine.poll_dirty() {
+            self.transmit(engine, key);
+        }
+    }
+
+    fn transmit(&mut self, engine: &mut Engine, key: ConnKey) {
+        let Some(stream) = self.get(key) else { return };
+        match engine.transmit(key, &mut |slices| stream.write(slices)) {
+            Fate::Keep => {}
+            Fate::Shutdown => stream.shutdown_write(),
+        }
+    }
+}
+
+impl Stream {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Stream::Tcp(stream) => stream.read(buffer),
+            Stream::Unix(stream) => stream.read(buffer),
+        }
+    }
+
+    fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        match (self, slices) {
+            (Stream::Tcp(stream), [slice]) => stream.write(slice),
+            (Stream::Tcp(stream), slices) => stream.write_vectored(slices),
+            (Stream::Unix(stream), slices) => stream.write_vectored(slices),
+        }
+    }
+
+    fn shutdown_write(&self) {
+        // A peer that is gone already needs no notice.
+        let _ = match self {
+            Stream::Tcp(stream) => stream.shutdown(Shutdown::Write),
+            Stream::Unix(stream) => stream.shutdown(Shutdown::Write),
+        };
+    }
+}
+
+// mio's streams carry a selector's id in debug builds.
+#[cfg(not(debug_assertions))]
+const _: () = assert!(
+    size_of::<Option<Stream>>() <= 16,
+    "one for every connection"
+);
+
+/// The system's randomness, read in blocks.
+pub(crate) struct Urandom {
+    file: File,
+    block: [u8; 1024],
+    used: usize,
+}
+
+impl Urandom {
+    pub fn open() -> io::Result<Urandom> {
+        let block = [0; 1024];
+        let mut urandom = Urandom {
+            file: File::open("/dev/urandom")?,
+            block,
+            used: block.len(),
+        };
+        urandom.refill()?;
+        Ok(urandom)
+    }
+
+    fn refill(&mut self) -> io::Result<()> {
+        self.file.read_exact(&mut self.block)?;
+        self.used = 0;
+        Ok(())
+    }
+}
+
+impl Entropy for Urandom {
+    fn fill(&mut self, bytes: &mut [u8]) {
+        for chunk in bytes.chunks_mut(self.block.len()) {
+            if self.block.len() - self.used < chunk.len() {
+                self.refill()
+                    .expect("/dev/urandom was opened and read before");
+            }
+            let fresh = &mut self.block[self.used..self.used + chunk.len()];
+            chunk.copy_from_slice(fresh);
+            // What was handed out is not kept.
+            fresh.fill(0);
+            self.used += chunk.len();
+        }
+    }
+}
+
+/// Milliseconds since 1970, for the moment at which a server's own time begins.
+pub(crate) fn unix_ms() -> u64 {
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or_default()
+}
+
+/// The soft limit of open files, from the kernel's own table; 1,024 where it cannot be read.
+fn descriptors_max() -> usize {
+    let limits = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
+    let line = limits
+        .lines()
+        .find(|line| line.starts_with("Max open files"));
+    let soft = line.and_then(|line| line.split_whitespace().nth(3));
+    soft.and_then(|soft| soft.parse().ok()).unwrap_or(1_024)
+}
+
+// Tokens: the waker, then listeners, then room for outgoing connections, then clients.
+const WAKER: Token = Token(0);
+const FIRST_LISTENER: usize = 1;
+const LISTENERS_MAX: usize = 15;
+const FIRST_CONN: usize = 32;
+
+/// Readiness events taken from the kernel at once.
+const EVENTS_MAX: usize = 1024;
+
+/// Turns for which deadlines may be put off while the event list is full: enough to have looked at
+/// every one of 20,000 connections thrice.
+const FULL_TURNS_MAX: u32 = 64;
+
+const CONNECTIONS_MAX: usize = 20_000;
+
+/// Descriptors left to the application.
+const DESCRIPTORS_SPARED: usize = 64;
+
+/// How long accepting rests when there is no room.
+const ACCEPT_REST: Duration = Duration::from_millis(100);
+
+/// How long a server that was asked to end waits for its last connections.
+const CLOSING_MAX: Duration = Duration::from_secs(3);
+const CLOSING_TICK: Duration = Duration::from_millis(50);
+
+// Linux's numbers for what `accept` says when there is no room.
+const ENOMEM: i32 = 12;
+const ENFILE: i32 = 23;
+const EMFILE: i32 = 24;
+const ENOBUFS: i32 = 105;

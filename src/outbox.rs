@@ -1,0 +1,264 @@
+//! What a handler asks for, written down while it runs and done when it has returned.
+//!
+//! Not here: the doing (`hub`, `crank`). What always holds: recording never runs user code, because
+//! arguments are serialized into a scratch buffer of their own before the sheet is taken.
+
+use std::{cell::Cell, time::Duration};
+
+use serde::Serialize;
+
+use crate::{
+    app::{App, Cause, Problem},
+    args::Args,
+    codec::{
+        json::{self, Bytes},
+        sio,
+    },
+    hub::AckError,
+    id::{SocketId, SocketKey},
+    op::{Awaits, Op, Payload, Recorded, Target},
+    socket::Socket,
+    to::Io,
+};
+
+/// One handler's requests. The cell is the crate's only one: methods of `Socket` take `&self`, and the
+/// sheet is taken, written on and put back, so no borrow lives long enough to be met twice.
+pub struct Outbox<A: App> {
+    sheet: Cell<Option<Box<Sheet<A>>>>,
+    scratch: Cell<Vec<u8>>,
+}
+
+/// What was written down.
+pub struct Sheet<A: App> {
+    pub recorded: Recorded,
+    pub continuations: Vec<Continuation<A>>,
+    pub timers: Vec<TimerOp<A>>,
+    pub problems: Vec<Problem>,
+    /// The acknowledgement that the packet being handled asks for, until it is answered.
+    pub ack: Option<u64>,
+    pub timers_made: u64,
+}
+
+/// Who is told of an acknowledgement.
+pub type Continuation<A> =
+    Box<dyn for<'a> FnOnce(&mut A, Socket<'a, A>, Result<Args<'a>, AckError>) + Send>;
+
+/// A change of the application's timers.
+pub enum TimerOp<A: App> {
+    Once {
+        id: TimerId,
+        after: Duration,
+        run: Once<A>,
+    },
+    Every {
+        id: TimerId,
+        period: Duration,
+        run: Every<A>,
+    },
+    Clear(TimerId),
+}
+
+pub type Once<A> = Box<dyn for<'a> FnOnce(&mut A, Io<'a, A>) + Send>;
+pub type Every<A> = Box<dyn for<'a> FnMut(&mut A, Io<'a, A>) + Send>;
+
+/// Names a timer, to clear it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TimerId(u64);
+
+impl<A: App> Outbox<A> {
+    pub fn new() -> Outbox<A> {
+        let sheet = Sheet {
+            recorded: Recorded::default(),
+            continuations: Vec::new(),
+            timers: Vec::new(),
+            problems: Vec::new(),
+            ack: None,
+            timers_made: 0,
+        };
+        Outbox {
+            sheet: Cell::new(Some(Box::new(sheet))),
+            scratch: Cell::new(Vec::new()),
+        }
+    }
+
+    /// The sheet, to be done; `put_back` follows.
+    pub fn take(&self) -> Box<Sheet<A>> {
+        self.sheet
+            .take()
+            .expect("a sheet is put back before it is taken again")
+    }
+
+    pub fn put_back(&self, sheet: Box<Sheet<A>>) {
+        self.sheet.set(Some(sheet));
+    }
+
+    /// Writes on the sheet.
+    pub fn write<R>(&self, write: impl FnOnce(&mut Sheet<A>) -> R) -> R {
+        let mut sheet = self.take();
+        let result = write(&mut sheet);
+        self.put_back(sheet);
+        result
+    }
+
+    /// Whether nothing was written.
+    pub fn is_empty(&self) -> bool {
+        self.write(|sheet| sheet.is_empty())
+    }
+
+    pub fn op(&self, op: Op) {
+        self.write(|sheet| sheet.recorded.ops.push(op));
+    }
+
+    /// Records the sending of an event.
+    pub fn emit<T: Serialize + ?Sized>(
+        &self,
+        to: Target,
+        event: &str,
+        args: &T,
+        is_volatile: bool,
+        awaits: Option<(Duration, Continuation<A>)>,
+    ) {
+        if sio::is_reserved(event) {
+            return self.problem(Some(event), None, Cause::ReservedEvent);
+        }
+        let mut attachments = Vec::new();
+        let mut text = self.scratch.take();
+        text.clear();
+        text.push(b'[');
+        let name = json::write_list(&mut text, &mut attachments, event, false);
+        let list = name.and_then(|()| json::write_list(&mut text, &mut attachments, args, true));
+        text.push(b']');
+        match list {
+            Ok(()) => self.write(|sheet| {
+                let payload = sheet.payload(&text, attachments);
+                let awaits = awaits.map(|(timeout, continuation)| {
+                    sheet.continuations.push(continuation);
+                    Awaits {
+                        timeout_ms: u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX / 2),
+                        continuation: sheet.continuations.len() - 1,
+                    }
+                });
+                sheet.recorded.ops.push(Op::Emit {
+                    to,
+                    payload,
+                    is_volatile,
+                    awaits,
+                });
+            }),
+            Err(error) => self.problem(Some(event), None, Cause::Encode(error)),
+        }
+        self.scratch.set(text);
+    }
+
+    /// Records the answer to an acknowledgement.
+    pub fn reply<T: Serialize + ?Sized>(&self, to: SocketId, args: &T) {
+        let Some(ack) = self.write(|sheet| sheet.ack.take()) else {
+            return;
+        };
+        let mut attachments = Vec::new();
+        let mut text = self.scratch.take();
+        text.clear();
+        text.push(b'[');
+        let list = json::write_list(&mut text, &mut attachments, args, false);
+        text.push(b']');
+        match list {
+            Ok(()) => self.write(|sheet| {
+                let payload = sheet.payload(&text, attachments);
+                sheet.recorded.ops.push(Op::Reply { to, ack, payload });
+            }),
+            Err(error) => self.problem(None, Some(to), Cause::Encode(error)),
+        }
+        self.scratch.set(text);
+    }
+
+    pub fn join(&self, socket: SocketKey, room: &str) {
+        self.write(|sheet| {
+            let room = sheet.text(room.as_bytes());
+            sheet.recorded.ops.push(Op::Join { socket, room });
+        });
+    }
+
+    pub fn leave(&self, socket: SocketKey, room: &str) {
+        self.write(|sheet| {
+            let room = sheet.text(room.as_bytes());
+            sheet.recorded.ops.push(Op::Leave { socket, room });
+        });
+    }
+
+    pub fn once(&self, after: Duration, run: Once<A>) -> TimerId {
+        self.write(|sheet| {
+            let id = sheet.next_timer();
+            sheet.timers.push(TimerOp::Once { id, after, run });
+            id
+        })
+    }
+
+    pub fn every(&self, period: Duration, run: Every<A>) -> TimerId {
+        self.write(|sheet| {
+            let id = sheet.next_timer();
+            sheet.timers.push(TimerOp::Every { id, period, run });
+            id
+        })
+    }
+
+    pub fn clear(&self, id: TimerId) {
+        self.write(|sheet| sheet.timers.push(TimerOp::Clear(id)));
+    }
+
+    fn problem(&self, event: Option<&str>, socket: Option<SocketId>, cause: Cause) {
+        let event = event.map(Box::from);
+        self.write(|sheet| {
+            sheet.problems.push(Problem {
+                event,
+                socket,
+                cause,
+            })
+        });
+    }
+}
+
+impl<A: App> Sheet<A> {
+    pub fn is_empty(&self) -> bool {
+        self.recorded.ops.is_empty() && self.timers.is_empty() && self.problems.is_empty()
+    }
+
+    /// Forgets everything: the handler refused.
+    pub fn clear(&mut self) {
+        self.recorded.ops.clear();
+        self.recorded.arena.clear();
+        self.continuations.clear();
+        self.timers.clear();
+        self.problems.clear();
+    }
+
+    /// Makes a done sheet blank, and gives back what a large handler made it hold.
+    pub fn wipe(&mut self) {
+        self.clear();
+        self.ack = None;
+        self.recorded.arena.shrink_to(ARENA_BYTES_KEPT);
+        self.recorded.ops.shrink_to(OPS_KEPT);
+    }
+
+    pub fn text(&mut self, text: &[u8]) -> std::ops::Range<usize> {
+        let from = self.recorded.arena.len();
+        self.recorded.arena.extend_from_slice(text);
+        from..self.recorded.arena.len()
+    }
+
+    fn payload(&mut self, json: &[u8], attachments: Vec<Bytes>) -> Payload {
+        Payload {
+            json: self.text(json),
+            attachments,
+        }
+    }
+
+    fn next_timer(&mut self) -> TimerId {
+        self.timers_made += 1;
+        TimerId(self.timers_made)
+    }
+}
+
+/// What the arena keeps from one handler to the next.
+const ARENA_BYTES_KEPT: usize = 64 * 1024;
+
+const OPS_KEPT: usize = 1_024;
