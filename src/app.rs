@@ -99,6 +99,7 @@ pub struct Problem {
     pub event: Option<Box<str>>,
     /// The socket it concerned.
     pub socket: Option<SocketId>,
+    /// What it was.
     pub cause: Cause,
 }
 

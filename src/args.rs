@@ -32,9 +32,11 @@ pub struct OwnedArgs {
     attachments: Box<[Bytes]>,
 }
 
-/// What a handler may take as its arguments: every type serde can read, by the rules of
-/// [`read_list`](json::read_list), and [`OwnedArgs`].
+/// What a handler may take as its arguments: every type serde can read, and [`OwnedArgs`]. A tuple
+/// takes so many arguments, `Vec` all of them, any other type the first one; further arguments are
+/// skipped, and a missing one is `None`, or an error for a type that is not optional.
 pub trait FromArgs: Sized {
+    /// Reads the list; the error says which argument was wrong.
     fn from_args(args: &Args<'_>) -> Result<Self, Error>;
 }
 
@@ -87,6 +89,7 @@ impl<'a> Args<'a> {
         json::elements(self.raw).map(value).collect()
     }
 
+    /// Whether the event came without arguments.
     pub fn is_empty(&self) -> bool {
         self.raw.trim_ascii().is_empty()
     }
@@ -115,6 +118,7 @@ impl<'a> Args<'a> {
 }
 
 impl OwnedArgs {
+    /// The list, to be read or emitted.
     pub fn as_args(&self) -> Args<'_> {
         Args {
             raw: &self.raw,

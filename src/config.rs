@@ -153,7 +153,9 @@ impl Config {
 /// Which transports a client may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Transports {
+    /// HTTP long-polling.
     pub polling: bool,
+    /// WebSocket, at once or by upgrade.
     pub websocket: bool,
 }
 

@@ -74,6 +74,12 @@ type OnRaw<A> = Box<dyn for<'a> FnMut(&mut A, WebSocket<'a, A>, Request<'a>) + S
 type OnRawMessage<A> = Box<dyn for<'a> FnMut(&mut A, WebSocket<'a, A>, Message<'a>) + Send>;
 type OnRawClose<A> = Box<dyn FnMut(&mut A, WebSocketId, Option<u16>) + Send>;
 
+type OnError<A> = Box<dyn FnMut(&mut A, &Problem) + Send>;
+type Permit<A> = Box<dyn for<'a> FnMut(&mut A, &Handshake<'a>) -> Result<(), Refusal> + Send>;
+type PermitLater<A> = Box<dyn for<'a> FnMut(&mut A, Io<'a, A>, &Handshake<'a>, Decision) + Send>;
+type Answer<A> = Box<dyn for<'a> FnMut(&mut A, Io<'a, A>, Request<'a>) -> Response + Send>;
+type AnswerLater<A> = Box<dyn for<'a> FnMut(&mut A, Io<'a, A>, Request<'a>, Responder) + Send>;
+
 /// The handlers of a namespace.
 struct Definition<A: App> {
     events: HashMap<Box<str>, OnEvent<A>>,
@@ -92,17 +98,17 @@ enum Middleware<A: App> {
 struct Hooks<A: App> {
     allow: Option<Allow<A>>,
     request: Option<OnRequest<A>>,
-    error: Option<Box<dyn FnMut(&mut A, &Problem) + Send>>,
+    error: Option<OnError<A>>,
 }
 
 enum Allow<A: App> {
-    Now(Box<dyn for<'a> FnMut(&mut A, &Handshake<'a>) -> Result<(), Refusal> + Send>),
-    Later(Box<dyn for<'a> FnMut(&mut A, Io<'a, A>, &Handshake<'a>, Decision) + Send>),
+    Now(Permit<A>),
+    Later(PermitLater<A>),
 }
 
 enum OnRequest<A: App> {
-    Now(Box<dyn for<'a> FnMut(&mut A, Io<'a, A>, Request<'a>) -> Response + Send>),
-    Later(Box<dyn for<'a> FnMut(&mut A, Io<'a, A>, Request<'a>, Responder) + Send>),
+    Now(Answer<A>),
+    Later(AnswerLater<A>),
 }
 
 struct Raw<A: App> {
@@ -800,7 +806,7 @@ impl<A: App> Crank<A> {
                 };
                 let desk = desk(&self.hub, &self.outbox, &self.post);
                 let bytes = self.hub.engine().bytes(&payload);
-                let message = match str::from_utf8(bytes) {
+                let message = match std::str::from_utf8(bytes) {
                     Ok(text) if !is_binary => Message::Text(text),
                     _ => Message::Binary(bytes),
                 };
@@ -844,7 +850,7 @@ impl<A: App> Crank<A> {
         };
         let verdict = verdict
             .as_ref()
-            .map(|()| ())
+            .copied()
             .map_err(|refusal| &*refusal.message);
         self.hub.engine_mut().decide(conn, serial, verdict);
     }
@@ -1029,7 +1035,7 @@ impl<A: App> Crank<A> {
             } => {
                 let verdict = verdict
                     .as_ref()
-                    .map(|()| ())
+                    .copied()
                     .map_err(|refusal| &*refusal.message);
                 self.hub.engine_mut().decide(conn, serial, verdict);
             }

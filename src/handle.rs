@@ -15,6 +15,7 @@ use serde::Serialize;
 
 use crate::{
     app::App,
+    outbox::Once,
     to::{Io, Rooms},
     token::{Emission, Errand, HandleError, Post, encode},
 };
@@ -130,13 +131,16 @@ pub(crate) struct Mailbox<A: App> {
     mails_max: usize,
     is_closed: AtomicBool,
     /// How the loop is woken; nothing before there is one.
-    wake: OnceLock<Box<dyn Fn() + Send + Sync>>,
+    wake: OnceLock<Wake>,
 }
+
+/// Wakes the loop; called from any thread.
+pub(crate) type Wake = Box<dyn Fn() + Send + Sync>;
 
 /// One thing left.
 pub(crate) enum Mail<A: App> {
     Errand(Errand),
-    Run(Box<dyn for<'a> FnOnce(&mut A, Io<'a, A>) + Send>),
+    Run(Once<A>),
 }
 
 impl<A: App> Mailbox<A> {
@@ -149,7 +153,7 @@ impl<A: App> Mailbox<A> {
         }
     }
 
-    pub fn wake_by(&self, wake: Box<dyn Fn() + Send + Sync>) {
+    pub fn wake_by(&self, wake: Wake) {
         let _ = self.wake.set(wake);
     }
 

@@ -59,6 +59,7 @@ pub struct Hub {
 
 /// What the hub tells.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "a variant's sentence says what its fields are")]
 pub enum Event {
     /// A client asks to join; answered by `accept` or `refuse`.
     Connecting { socket: SocketKey },
@@ -111,6 +112,7 @@ impl std::error::Error for AckError {}
 /// What became of an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Applied {
+    /// It is done, or there was nobody to do it for.
     Done,
     /// A broadcast has begun: call `fan_out` until it is done.
     FanOut,
@@ -197,6 +199,7 @@ struct FanOut {
 
 // Outside.
 impl Hub {
+    /// A hub with the namespace `/`.
     pub fn new(engine: Engine) -> Hub {
         let mut roster = Roster::default();
         roster.define("/");
@@ -227,6 +230,7 @@ impl Hub {
         &mut self.engine
     }
 
+    /// The engine, to ask it.
     pub fn engine(&self) -> &Engine {
         &self.engine
     }
@@ -315,7 +319,7 @@ impl Hub {
             CurrentPacket::Held(held) => Some((&held.json, &held.attachments)),
             CurrentPacket::Span(span, json) => {
                 let bytes = &self.engine.bytes(span)[json.clone()];
-                Some((str::from_utf8(bytes).ok()?, &[]))
+                Some((std::str::from_utf8(bytes).ok()?, &[]))
             }
         }
     }
@@ -338,30 +342,37 @@ impl Hub {
         self.roster.resolve(id)
     }
 
+    /// The public id of a socket.
     pub fn id(&self, socket: SocketKey) -> SocketId {
         self.roster.id(socket)
     }
 
+    /// Whether a socket has joined and has not begun to leave.
     pub fn is_connected(&self, socket: SocketKey) -> bool {
         self.roster.is_connected(socket)
     }
 
+    /// The rooms of a socket, without its own.
     pub fn rooms(&self, socket: SocketKey) -> impl Iterator<Item = &str> {
         self.roster.rooms(socket)
     }
 
+    /// The session that carries a socket.
     pub fn session(&self, socket: SocketKey) -> SessionKey {
         self.roster.sockets[socket.index()].session
     }
 
+    /// The namespace that a socket is in.
     pub fn namespace(&self, socket: SocketKey) -> NamespaceKey {
         self.roster.sockets[socket.index()].namespace
     }
 
+    /// The namespace of this name.
     pub fn namespace_key(&self, name: &str) -> Option<NamespaceKey> {
         self.roster.namespace(name)
     }
 
+    /// A namespace's name.
     pub fn namespace_name(&self, key: NamespaceKey) -> &str {
         self.roster.namespace_name(key)
     }
@@ -432,7 +443,7 @@ impl Hub {
         let attachments_max = self.engine.config.attachments_max;
         let name_bytes_max = self.engine.config.name_bytes_max as usize;
         let bytes = self.engine.bytes(&span);
-        let Ok(text) = str::from_utf8(bytes) else {
+        let Ok(text) = std::str::from_utf8(bytes) else {
             return self.fault(session);
         };
         let Ok(packet) = sio::parse(text, attachments_max) else {
@@ -1158,7 +1169,7 @@ fn millis(duration: Duration) -> u64 {
 }
 
 fn text(arena: &[u8], range: Range<usize>) -> &str {
-    str::from_utf8(&arena[range]).expect("names are recorded from strings")
+    std::str::from_utf8(&arena[range]).expect("names are recorded from strings")
 }
 
 /// Receivers of a broadcast that are queued before the first of them are written to.

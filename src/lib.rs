@@ -1,7 +1,70 @@
-//! WIP
+//! A Socket.IO server for small Linux hosts: one thread, one readiness loop, no async runtime.
+//!
+//! The clients of the world connect to it unchanged, over HTTP long-polling and WebSocket, with the
+//! upgrade between them: Engine.IO 4 and Socket.IO 5 on the wire.
+//!
+//! ```no_run
+//! use emio::{App, Server, Socket};
+//!
+//! #[derive(Default)]
+//! struct Chat { users: u32 }
+//! #[derive(Default)]
+//! struct User { name: String }
+//! impl App for Chat { type Data = User; }
+//!
+//! impl Chat {
+//!     fn add_user(&mut self, socket: Socket<'_, Chat>, (name,): (String,)) {
+//!         self.users += 1;
+//!         socket.emit("login", self.users);
+//!         socket.broadcast().emit("user joined", (&name, self.users));
+//!         socket.data.name = name;
+//!     }
+//! }
+//!
+//! fn main() -> std::io::Result<()> {
+//!     let mut io = Server::bind("127.0.0.1:3000", Chat::default())?;
+//!     io.on("add user", Chat::add_user);
+//!     io.on("chat message", |_, socket, (text,): (String,)| {
+//!         socket.io().emit("chat message", (&socket.data.name, text));
+//!     });
+//!     io.run()
+//! }
+//! ```
+//!
+//! # The crank
+//!
+//! One thread turns one crank: **sleep, read, think, write, reap**. "Think" is a value that knows
+//! neither sockets nor clocks nor randomness: bytes, time and entropy are arguments. One file does
+//! I/O; one file for each kind of server calls user code.
+//!
+//! ```text
+//!   6  server, engine::server      a crank joined with the loop
+//!   5  net                         the loop: mio, accept, read, write, the only I/O
+//!   4  crank, handle               user code is called here only; the face towards other threads
+//!   3  socket, to, raw, request,   what a handler sees; effects are recorded in an outbox
+//!      outbox, token, app, dispatch
+//!      ------------------------------------------ below: no I/O, no user code
+//!   2  hub                         Socket.IO: events out, operations in
+//!      engine                      Engine.IO: a complete machine by itself
+//!   1  conn, session, namespace,   the state of one connection, one session, of sockets and rooms
+//!      handshake, queue, timer, id, op
+//!   0  codec::{http, ws, eio,      functions from bytes to values and back
+//!      sio, json}, args, config, cors, response, files, reason, stats
+//! ```
+//!
+//! # The contract of the low road
+//!
+//! Programs with a loop of their own may drive a [`Crank`] or an [`engine::Engine`] by hand. After
+//! any input, every output is drained before the next: events until there are none (each may be
+//! answered by operations), then output of dirty connections, then dead connections. Deadlines are
+//! told after everything readable has been read. [`Server::turn`] is the same with our loop.
+//!
+//! # Limits
+//!
+//! Everything has one, with a name and a default: see [`Config`]. A peer that exceeds one gets the
+//! proper answer and costs nothing afterwards. Every state has a deadline.
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
-#![allow(missing_docs, dead_code)]
 
 mod app;
 mod args;
@@ -36,32 +99,46 @@ mod token;
 
 pub use crate::{
     app::{App, Cause, Outcome, Problem, Refusal},
-    crank::{Crank, Namespace, RawNamespace},
-    dispatch::Dispatch,
-    engine::Transport,
-    handle::{Handle, HandleTo},
-    hub::AckError,
-    outbox::TimerId,
-    raw::{Message, WebSocket, WebSocketId},
-    request::Request,
-    server::Server,
-    socket::{Peer, Socket},
-    to::{Io, Rooms, To},
-    token::{Ack, Decision, HandleError, Responder},
-};
-pub use crate::{
     args::{Args, FromArgs, OwnedArgs},
     codec::json::{Bytes, Error as ArgsError},
     config::{Config, KeepHeaders, Transports},
     cors::{Cors, Origin},
+    crank::{Crank, Namespace, RawNamespace},
+    dispatch::Dispatch,
+    engine::Transport,
     files::Files,
+    handle::{Handle, HandleTo},
     handshake::{Handshake, Hello},
-    id::{
-        AckKey, ConnKey, Entropy, NamespaceKey, NotAnId, RoomKey, SessionKey, Sid, SocketId,
-        SocketKey,
-    },
+    hub::AckError,
+    id::{AckKey, ConnKey, Entropy, NamespaceKey, NotAnId, SessionKey, Sid, SocketId, SocketKey},
+    outbox::TimerId,
     queue::Frame,
+    raw::{Message, WebSocket, WebSocketId},
     reason::Reason,
+    request::Request,
     response::{Body, Response},
+    server::Server,
+    socket::{Peer, Socket},
     stats::Stats,
+    to::{Io, Rooms, To},
+    token::{Ack, Decision, HandleError, Responder},
 };
+
+/// Entry points for fuzz targets and oracles, each one line. Not part of the API.
+#[doc(hidden)]
+pub mod fuzzing {
+    /// WebSocket frames, as a server reads them.
+    pub fn ws_frames(data: &[u8]) {
+        let _ = crate::codec::ws::messages(data, |n| n, 1_000_000);
+    }
+
+    /// A Socket.IO packet and its JSON.
+    pub fn sio_packet(text: &str) {
+        if let Ok(packet) = crate::codec::sio::parse(text, 10) {
+            if crate::codec::json::check(packet.json, 100).is_ok() {
+                let _ = crate::codec::sio::split_event(packet.json);
+                let _ = crate::codec::json::check_placeholders(packet.json, 3);
+            }
+        }
+    }
+}

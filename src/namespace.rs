@@ -40,7 +40,11 @@ pub struct Member {
     mark: u32,
     /// Acknowledgements it owes.
     pub acks_count: u32,
-    /// The rooms it is in, and its place there. Nothing while it is in none.
+    /// The rooms it is in, and its place there. Nothing while it is in none; boxed because most are.
+    #[expect(
+        clippy::box_collection,
+        reason = "8 bytes for a socket without rooms, not 24"
+    )]
     rooms: Option<Box<Vec<(RoomKey, u32)>>>,
 }
 

@@ -13,12 +13,15 @@ use crate::{
 /// Operations in their order, and the texts they refer to.
 #[derive(Debug, Default)]
 pub struct Recorded {
+    /// What the spans are of.
     pub arena: Vec<u8>,
+    /// In the order in which they were asked for.
     pub ops: Vec<Op>,
 }
 
 /// One thing to be done.
 #[derive(Debug)]
+#[expect(missing_docs, reason = "a variant's sentence says what its fields are")]
 pub enum Op {
     /// Sends an event.
     Emit {
@@ -35,10 +38,12 @@ pub enum Op {
         ack: u64,
         payload: Payload,
     },
+    /// Puts a socket into a room.
     Join {
         socket: SocketKey,
         room: Range<usize>,
     },
+    /// Takes a socket out of a room.
     Leave {
         socket: SocketKey,
         room: Range<usize>,
@@ -47,12 +52,14 @@ pub enum Op {
     Disconnect { socket: SocketKey, close: bool },
     /// Ends the session without a word to its namespaces.
     CloseSession { socket: SocketKey },
+    /// Sends a message over an application's WebSocket.
     RawSend {
         conn: ConnKey,
         serial: u32,
         is_binary: bool,
         data: Range<usize>,
     },
+    /// Closes an application's WebSocket with this code.
     RawClose {
         conn: ConnKey,
         serial: u32,
@@ -62,35 +69,45 @@ pub enum Op {
 
 /// Who is to receive an event.
 #[derive(Debug)]
+#[expect(missing_docs, reason = "a variant's sentence says what its fields are")]
 pub enum Target {
+    /// This one.
     Socket(SocketKey),
     /// Everyone in the namespace but this one.
     Namespace {
         namespace: NamespaceKey,
         except: Option<SocketKey>,
     },
+    /// The members of rooms.
     Select(Box<Select>),
 }
 
 /// A union of rooms without some; no rooms is everyone.
 #[derive(Debug)]
 pub struct Select {
+    /// Where.
     pub namespace: NamespaceKey,
+    /// Members of these; of none is everyone.
     pub rooms: Vec<Box<str>>,
+    /// Without members of these; ids of sockets are rooms.
     pub except: Vec<Box<str>>,
+    /// Without this one.
     pub except_socket: Option<SocketKey>,
 }
 
 /// The JSON text of an argument list, and the binary values that its placeholders stand for.
 #[derive(Debug)]
 pub struct Payload {
+    /// `["event",…]` or `[…]`, a span of the arena.
     pub json: Range<usize>,
+    /// In the order of their numbers.
     pub attachments: Vec<Bytes>,
 }
 
 /// How long to wait for an acknowledgement, and who is told.
 #[derive(Clone, Copy, Debug)]
 pub struct Awaits {
+    /// How long.
     pub timeout_ms: u64,
     /// The continuation's place in the recorder's list.
     pub continuation: usize,

@@ -100,11 +100,6 @@ impl<A: App> Outbox<A> {
         result
     }
 
-    /// Whether nothing was written.
-    pub fn is_empty(&self) -> bool {
-        self.write(|sheet| sheet.is_empty())
-    }
-
     pub fn op(&self, op: Op) {
         self.write(|sheet| sheet.recorded.ops.push(op));
     }

@@ -143,13 +143,6 @@ impl Queue {
         }
     }
 
-    /// Moves all frames to the end of `to`.
-    pub fn drain_into(&mut self, to: &mut Queue) {
-        while let Some(frame) = self.pop() {
-            to.push(frame);
-        }
-    }
-
     /// Fills `slices` with what waits, first things first; returns how many were filled.
     pub fn slices<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
         match self {

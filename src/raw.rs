@@ -18,7 +18,9 @@ pub struct WebSocketId {
 /// One message over it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Message<'a> {
+    /// Text.
     Text(&'a str),
+    /// Bytes.
     Binary(&'a [u8]),
 }
 

@@ -15,14 +15,21 @@ pub struct Stats {
     pub incoming_bytes: u64,
     /// Bytes queued for clients, each shared frame counted once.
     pub backlog_bytes: u64,
+    /// TCP connections accepted.
     pub connections_opened: u64,
+    /// TCP connections over.
     pub connections_closed: u64,
+    /// Handshakes that became sessions.
     pub sessions_opened: u64,
+    /// Sessions over.
     pub sessions_closed: u64,
+    /// Bytes read from connections.
     pub bytes_in: u64,
+    /// Bytes written to connections.
     pub bytes_out: u64,
-    /// Engine.IO messages, in and out.
+    /// Engine.IO messages received.
     pub messages_in: u64,
+    /// Engine.IO messages sent, each receiver counted.
     pub messages_out: u64,
     /// Volatile messages that were dropped.
     pub volatile_dropped: u64,

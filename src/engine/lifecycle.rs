@@ -201,6 +201,10 @@ impl Engine {
         for key in conns {
             match self.conns[key.index()].state {
                 State::RawWs(_) => self.close_websocket(key, Some(1001), ""),
+                // Nobody waits for an answer here.
+                State::Head if self.conns[key.index()].queue.is_empty() => {
+                    self.lose(key, Reason::ServerShuttingDown);
+                }
                 State::Head | State::Body(_) => self.end_conn(key),
                 _ => {}
             }

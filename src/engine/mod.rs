@@ -31,7 +31,10 @@ use std::{
 use slab::Slab;
 
 use crate::{
-    codec::ws,
+    codec::{
+        http::{self, Limits},
+        ws,
+    },
     config::Config,
     conn::{Conn, State},
     handshake::Handshake,
@@ -80,6 +83,7 @@ pub struct Engine {
 
 /// What the engine tells. A span is valid until the next call of `poll_event`.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "a variant's sentence says what its fields are")]
 pub enum Event {
     /// A handshake asks to be judged (`Engine::judge_handshakes`); answered by `decide`.
     Opening { conn: ConnKey, serial: u32 },
@@ -143,6 +147,7 @@ enum Place {
 /// What became of a connection whose output was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
+    /// Nothing; go on.
     Keep,
     /// The last byte is out: end the write side of the stream, and go on reading.
     Shutdown,
@@ -314,7 +319,12 @@ impl Engine {
         let is_asleep = match conn.state {
             // A head is not parsed again before a line has ended.
             State::Head => {
-                !new.contains(&b'\n') && inbox.tail.len() <= self.config.head_bytes_max as usize
+                let limits = Limits {
+                    head_bytes_max: self.config.head_bytes_max as usize,
+                    headers_max: self.config.headers_max as usize,
+                };
+                let seen = inbox.tail.len() - n;
+                !http::is_worth_parsing(&inbox.tail, seen, limits)
             }
             State::Poll(_) | State::Deciding(_) => true,
             _ => inbox.tail.len() < inbox.need,
@@ -682,7 +692,9 @@ impl Engine {
 /// The two ways in which packets travel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Transport {
+    /// HTTP long-polling.
     Polling,
+    /// One WebSocket.
     WebSocket,
 }
 

@@ -43,7 +43,7 @@ impl Engine {
             return self.post_fault(current, session);
         };
         match packet {
-            Packet::Message(data) if str::from_utf8(&text[data.clone()]).is_ok() => {
+            Packet::Message(data) if std::str::from_utf8(&text[data.clone()]).is_ok() => {
                 let range = range.start + data.start..range.start + data.end;
                 self.stats.messages_in += 1;
                 let payload = Span {

@@ -52,7 +52,9 @@ pub struct Socket<'a> {
 /// One message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Message {
+    /// Text.
     Text(String),
+    /// Bytes.
     Binary(Vec<u8>),
 }
 
@@ -231,7 +233,7 @@ impl<A: Send> Core<A> {
                     Some(judge) => judge(&mut self.app, &hello.request()),
                     None => Ok(()),
                 };
-                let verdict = verdict.as_ref().map(|()| ()).map_err(|message| &**message);
+                let verdict = verdict.as_ref().copied().map_err(|message| &**message);
                 self.engine.decide(conn, serial, verdict);
             }
             Event::Request { conn, serial, .. } => {

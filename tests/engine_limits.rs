@@ -1,0 +1,616 @@
+//! Every limit and every deadline of the engine, against its low road: what happens just within, just
+//! beyond, and that everything held is given back.
+
+mod common;
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use common::*;
+use emio::{Config, Reason, Response, engine::READ_BYTES};
+
+const UNAVAILABLE: &str = r#"{"code":6,"message":"Service unavailable"}"#;
+
+fn limited(change: impl FnOnce(&mut Config)) -> World {
+    let mut config = Config::default();
+    change(&mut config);
+    World::with(config)
+}
+
+// Limits.
+
+#[test]
+fn a_head_beyond_its_bytes_is_a_431() {
+    let ask = |bytes: usize| {
+        let plain = request("GET", "/", "X: \r\n").len();
+        request("GET", "/", &format!("X: {}\r\n", "x".repeat(bytes - plain)))
+    };
+    for cut in [Cut::Whole, Cut::Every(1), Cut::Every(100)] {
+        let mut world = limited(|config| config.head_bytes_max = 1_000)
+            .on(echo)
+            .cut(cut);
+        let client = world.ask(ask(1_000));
+        assert_eq!(world.answer(client).status, 200, "{cut:?}");
+        world.send(client, ask(1_001));
+        assert_eq!(world.answer(client).status, 431, "{cut:?}");
+        assert!(!world.is_open(client));
+        // Nor is one waited for that does not even end a line.
+        let client = world.ask("x".repeat(1_100));
+        assert!(!world.is_open(client), "{cut:?}");
+        assert!(world.stats().incoming_bytes <= 2 * 1_100);
+    }
+}
+
+#[test]
+fn a_head_beyond_its_headers_is_a_431() {
+    let mut world = limited(|config| config.headers_max = 5).on(echo);
+    let ask = |count: usize| request("GET", "/", &"X: y\r\n".repeat(count - 1));
+    let client = world.ask(ask(5));
+    assert_eq!(world.answer(client).status, 200);
+    world.send(client, ask(6));
+    assert_eq!(world.answer(client).status, 431);
+    assert!(!world.is_open(client));
+    assert_eq!(world.stats().refused_by_fault, 1);
+}
+
+#[test]
+fn a_body_beyond_its_bytes_is_a_413_however_it_is_announced() {
+    for cut in [Cut::Whole, Cut::Every(1), Cut::Every(7)] {
+        let mut world = limited(|config| config.max_payload = 10).on(echo).cut(cut);
+        let client = world.ask(post_of("/", "0123456789"));
+        world.answer(client).is(200, "POST / HTTP/1.1|0123456789");
+        world.send(client, chunked_of("/", &["01234", "56789"]));
+        world.answer(client).is(200, "POST / HTTP/1.1|0123456789");
+        for (ask, status) in [
+            (post_of("/", "0123456789a"), 413),
+            (chunked_of("/", &["0123456789a"]), 413),
+            (chunked_of("/", &["0123456789", "a"]), 413),
+            (
+                request("POST", "/", "Content-Length: 1000000000000\r\n").into(),
+                413,
+            ),
+            (
+                request("POST", "/", "Content-Length: 99999999999999999999\r\n").into(),
+                400,
+            ),
+        ] {
+            let client = world.ask(ask);
+            world.answer(client).is(status, "");
+            assert!(!world.is_open(client));
+        }
+        assert_eq!(world.stats().incoming_bytes, 0);
+    }
+}
+
+#[test]
+fn a_payload_beyond_its_packets_closes_the_session() {
+    let mut world = limited(|config| config.packets_per_payload_max = 3);
+    let poller = world.poller();
+    world.post(&poller, "4a\x1e4b\x1e4c").is(200, "ok");
+    world.post(&poller, "4d\x1e4e\x1e4f\x1e4g").is(400, "");
+    assert_eq!(world.heard(), ["a", "b", "c", "d", "e", "f"]);
+    assert_eq!(world.reasons(), [Reason::ParseError]);
+    assert_eq!(world.stats().refused_by_limit, 1);
+}
+
+#[test]
+fn a_session_too_many_is_a_503() {
+    let mut world = limited(|config| config.sessions_max = 2);
+    let poller = world.poller();
+    world.websocket();
+    let client = world.ask(get_of(&polling("")));
+    world.answer(client).is_error(503, UNAVAILABLE);
+    let ws = world.ask(upgrade_of(&websocket("")));
+    world.answer(ws).is(503, "Service unavailable");
+    assert_eq!(world.stats().refused_by_limit, 2);
+    // Upgrading opens none.
+    world.probe(&poller.sid);
+    world.post(&poller, "1").is(200, "ok");
+    world.send(client, get_of(&polling("")));
+    assert_eq!(world.answer(client).status, 200);
+}
+
+#[test]
+fn an_address_has_so_many_connections() {
+    let mut world = limited(|config| config.connections_per_ip_max = 2);
+    let one = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1));
+    let same = IpAddr::V6(Ipv4Addr::new(10, 0, 0, 1).to_ipv6_mapped());
+    let other = IpAddr::V6(Ipv6Addr::LOCALHOST);
+    let first = world.connect_from(one).expect("the first");
+    world.connect_from(same).expect("the second");
+    assert_eq!(world.connect_from(one), None);
+    assert_eq!(world.connect_from(same), None);
+    world.connect_from(other).expect("another address");
+    assert_eq!(world.stats().refused_by_address, 2);
+    world.end(first);
+    world.connect_from(one).expect("one has left");
+    assert_eq!(world.connect_from(one), None);
+}
+
+#[test]
+fn a_websocket_with_too_large_a_backlog_is_dropped() {
+    let mut world = limited(|config| config.backlog_bytes_max = 1_000);
+    let (ws, _) = world.websocket();
+    let session = world.session();
+    world.let_write(ws, Some(0));
+    for _ in 0..3 {
+        world.act(|engine| engine.send_text(session, &[&[b'x'; 495]]));
+    }
+    assert_eq!(
+        world.reasons(),
+        [],
+        "the message that finds more is the one"
+    );
+    world.act(|engine| engine.send_text(session, &[b"x"]));
+    assert_eq!(world.reasons(), [Reason::TransportError]);
+    assert!(world.is_gone(ws));
+    assert_eq!(world.stats().backlog_bytes, 0);
+    assert_eq!(world.stats().refused_by_limit, 1);
+}
+
+#[test]
+fn a_poller_with_too_large_a_backlog_is_closed() {
+    let mut world = limited(|config| config.backlog_bytes_max = 1_000);
+    let poller = world.poller();
+    let session = world.session();
+    // One message alone may be larger: there is a client that waits for it.
+    world.poll(&poller);
+    world.act(|engine| engine.send_text(session, &[&[b'x'; 2_000]]));
+    assert_eq!(world.polled(&poller).len(), 2_001);
+    for _ in 0..3 {
+        world.act(|engine| engine.send_text(session, &[&[b'x'; 495]]));
+    }
+    assert_eq!(
+        world.reasons(),
+        [],
+        "the message that finds more is the one"
+    );
+    world.act(|engine| engine.send_text(session, &[b"x"]));
+    assert_eq!(world.reasons(), [Reason::TransportError]);
+    assert_eq!(world.stats().backlog_bytes, 0);
+    world.poll(&poller);
+    assert_eq!(world.answer(poller.get).status, 400);
+}
+
+#[test]
+fn in_a_process_with_too_large_a_backlog_those_who_lag_are_dropped() {
+    let mut world = limited(|config| config.backlog_bytes_process_max = 10_000);
+    let poller = world.poller();
+    let polls = world.session();
+    let lagging = world.poller();
+    let lags = world.session();
+    let (ws, _) = world.websocket();
+    let fast = world.session();
+    let (slow_ws, _) = world.websocket();
+    let slow = world.session();
+    world.let_write(slow_ws, Some(0));
+    for _ in 0..2 {
+        world.act(|engine| engine.send_text(slow, &[&[b'x'; 4_000]]));
+    }
+    world.act(|engine| engine.send_text(lags, &[&[b'x'; 4_000]]));
+    assert!(world.stats().backlog_bytes > 10_000);
+    // Who keeps up is served.
+    world.poll(&poller);
+    world.act(|engine| {
+        engine.send_text(fast, &[b"a"]);
+        engine.send_text(polls, &[b"a"]);
+    });
+    assert_eq!(world.texts(ws), ["4a"]);
+    assert_eq!(world.polled(&poller), "4a");
+    assert_eq!(world.reasons(), []);
+    // Who does not is closed, until there is room.
+    world.act(|engine| engine.send_text(lags, &[b"a"]));
+    assert_eq!(world.reasons(), [Reason::TransportError]);
+    world.act(|engine| engine.send_text(slow, &[b"a"]));
+    assert_eq!(
+        world.reasons(),
+        [Reason::TransportError],
+        "there is room now"
+    );
+    world.poll(&lagging);
+    assert_eq!(world.answer(lagging.get).status, 400);
+}
+
+#[test]
+fn a_frame_for_many_is_counted_once() {
+    let mut world = World::new();
+    let lagging: Vec<_> = (0..10).map(|_| world.websocket().0).collect();
+    let sessions: Vec<_> = world
+        .take_told()
+        .into_iter()
+        .filter_map(|told| match told {
+            Told::Opened(session) => Some(session),
+            _ => None,
+        })
+        .collect();
+    for ws in &lagging {
+        world.let_write(*ws, Some(0));
+    }
+    world.act(|engine| {
+        let frame = engine.frame(false, &[&[b'x'; 9_995]]);
+        for session in &sessions {
+            engine.send_frame(*session, &frame);
+        }
+    });
+    assert_eq!(world.stats().backlog_bytes, 10_000);
+    assert_eq!(world.engine.backlog_bytes(sessions[3]), 10_000);
+    for ws in &lagging {
+        world.let_write(*ws, None);
+        assert_eq!(world.frames(*ws)[0].payload.len(), 9_996);
+    }
+}
+
+#[test]
+fn a_pipeliner_that_does_not_read_is_dropped_whatever_it_asks_next() {
+    let nobody = websocket("");
+    let raw = "/raw".to_owned();
+    for last in [
+        upgrade_of(&nobody),
+        upgrade_of(&raw),
+        get_of(&polling("")),
+        get_of("/"),
+    ] {
+        let mut world = limited(|config| config.backlog_bytes_max = 1_000).on(|engine, told| {
+            if let Told::Request(conn, serial, ..) = told {
+                let body = Response::bytes("a/b", vec![0; 20_000]);
+                engine.respond(*conn, *serial, body);
+            }
+        });
+        world.engine.serve_raw("/raw");
+        let client = world.connect();
+        world.let_write(client, Some(0));
+        world.send(client, [get_of("/"), last.clone(), get_of("/")].concat());
+        assert!(world.is_gone(client), "{last}");
+        assert_eq!(world.stats().backlog_bytes, 0);
+    }
+}
+
+#[test]
+fn a_prober_that_does_not_read_is_dropped_and_its_session_polls_on() {
+    let mut world = limited(|config| config.backlog_bytes_max = 1_000).on(|engine, told| {
+        if let Told::Request(conn, serial, ..) = told {
+            let body = Response::bytes("a/b", vec![0; 20_000]);
+            engine.respond(*conn, *serial, body);
+        }
+        echo_messages(engine, told);
+    });
+    let poller = world.poller();
+    let client = world.connect();
+    world.let_write(client, Some(0));
+    let upgrade = upgrade_of(&websocket(&poller.sid));
+    world.send(client, [get_of("/"), upgrade].concat());
+    assert!(world.is_gone(client));
+    world.post(&poller, "4a").is(200, "ok");
+    let ws = world.probe(&poller.sid);
+    world.send(ws, [text("2probe"), text("5")].concat());
+    assert_eq!(world.texts(ws), ["3probe", "4a"]);
+    assert_eq!(world.reasons(), []);
+}
+
+fn echo_messages(engine: &mut emio::engine::Engine, told: &Told) {
+    if let Told::Text(session, text) = told {
+        engine.send_text(*session, &[text.as_bytes()]);
+    }
+}
+
+#[test]
+fn a_flood_of_pings_that_are_not_read_ends_the_connection() {
+    let mut world = limited(|config| config.backlog_bytes_max = 1_000);
+    let (ws, _) = world.websocket();
+    world.let_write(ws, Some(0));
+    for _ in 0..50 {
+        world.send(ws, frame(true, 0x9, [1; 125]));
+    }
+    assert!(world.is_gone(ws));
+    assert_eq!(world.reasons(), [Reason::TransportError]);
+}
+
+#[test]
+fn what_has_not_arrived_whole_is_counted_and_bounded_for_all() {
+    let mut world = limited(|config| config.incoming_bytes_max = 10_000);
+    let part = |target: &str, len: usize| {
+        let headers = "Content-Length: 900000\r\n";
+        request("POST", target, headers) + &"x".repeat(len)
+    };
+    let first = world.ask(part("/", 4_000));
+    let second = world.ask(part("/", 4_000));
+    let held = world.stats().incoming_bytes;
+    assert!((8_000..9_000).contains(&held), "{held}");
+    let third = world.ask(part("/", 4_000));
+    world.answer(third).is(503, "");
+    assert!(!world.is_open(third));
+    assert_eq!(world.stats().incoming_bytes, held);
+    world.is_silent(first);
+    world.is_silent(second);
+    // What arrives whole is not held.
+    world.engine.judge_handshakes();
+    let client = world.ask(post_of("/", "x".repeat(20_000)));
+    let (conn, serial) = world.question();
+    world.act(|engine| engine.respond(conn, serial, Response::text("fine")));
+    world.answer(client).is(200, "fine");
+    world.reset(first);
+    world.send(second, "x".repeat(4_000));
+    world.is_silent(second);
+}
+
+#[test]
+fn a_post_that_exceeds_the_bytes_of_all_takes_its_session_with_it() {
+    let mut world = limited(|config| config.incoming_bytes_max = 10_000);
+    let poller = world.poller();
+    world.poll(&poller);
+    let headers = "Content-Length: 900000\r\n";
+    let head = request("POST", &polling(&poller.sid), headers);
+    let client = world.ask(head + &"4".repeat(5_000));
+    world.is_silent(client);
+    world.send(client, "4".repeat(5_000));
+    world.answer(client).is(503, "");
+    assert_eq!(world.polled(&poller), "1");
+    assert_eq!(world.reasons(), [Reason::TransportError]);
+}
+
+#[test]
+fn a_websocket_that_exceeds_the_bytes_of_all_is_closed() {
+    let mut world = limited(|config| config.incoming_bytes_max = 10_000);
+    world.engine.serve_raw("/raw");
+    let (ws, _) = world.websocket();
+    let raw = world.ask(upgrade_of("/raw"));
+    world.answer(raw);
+    for ws in [ws, raw] {
+        for _ in 0..2 {
+            world.send(ws, frame(false, 0x2, [0; 4_000]));
+        }
+        world.is_silent(ws);
+        world.send(ws, frame(false, 0x0, [0; 9_000]));
+        assert_eq!(world.frames(ws), [Frame::close(Some(1013))]);
+        world.send(ws, close(Some(1013)));
+        assert!(!world.is_open(ws));
+        assert_eq!(world.stats().incoming_bytes, 0);
+    }
+    assert_eq!(world.reasons(), [Reason::TransportError]);
+    assert!(matches!(world.told.last(), Some(Told::RawClosed(..))));
+    // Also when one frame alone does it.
+    let (ws, _) = world.websocket();
+    world.send(
+        ws,
+        [frame_head(true, 0x2, 20_000), vec![0; 15_000]].concat(),
+    );
+    assert_eq!(world.frames(ws), [Frame::close(Some(1013))]);
+}
+
+#[test]
+fn a_probing_websocket_that_exceeds_the_bytes_of_all_loses_only_itself() {
+    let mut world = limited(|config| config.incoming_bytes_max = 10_000);
+    let poller = world.poller();
+    let ws = world.probe(&poller.sid);
+    world.send(
+        ws,
+        [frame_head(true, 0x2, 20_000), vec![0; 15_000]].concat(),
+    );
+    assert_eq!(world.frames(ws), [Frame::close(Some(1013))]);
+    assert_eq!(world.reasons(), []);
+    world.post(&poller, "4a").is(200, "ok");
+    assert_eq!(world.heard(), ["a"]);
+}
+
+#[test]
+fn what_comes_while_an_answer_is_owed_waits_but_not_without_end() {
+    let junk = vec![b'x'; READ_BYTES / 2];
+    let mut world = World::new();
+    let poller = world.poller();
+    world.poll(&poller);
+    world.send(poller.get, &junk);
+    world.send(poller.get, &junk);
+    assert!(!world.is_gone(poller.get));
+    world.send(poller.get, "x");
+    assert!(world.is_gone(poller.get));
+    assert_eq!(world.reasons(), [Reason::TransportError]);
+
+    let client = world.ask(get_of("/"));
+    let (conn, serial) = world.question();
+    world.send(client, &junk);
+    world.send(client, &junk);
+    world.send(client, "x");
+    assert!(world.is_gone(client));
+    world.act(|engine| engine.respond(conn, serial, Response::new(200)));
+    assert_eq!(
+        world.stats().incoming_bytes,
+        0,
+        "the poller's head included"
+    );
+}
+
+#[test]
+fn the_head_of_a_session_is_counted_until_it_is_released() {
+    let mut world = World::new();
+    let poller = world.poller();
+    let session = world.session();
+    let head = get_of(&polling("")).len() as u64;
+    assert_eq!(world.stats().incoming_bytes, head);
+    let handshake = world.engine.handshake(session).expect("kept until then");
+    assert_eq!(handshake.query("EIO").as_deref(), Some("4"));
+    assert_eq!(handshake.header("host"), Some("here"));
+    assert_eq!(handshake.issued_ms(), 1_700_000_000_000);
+    world.act(|engine| engine.release_handshake(session));
+    assert_eq!(world.stats().incoming_bytes, 0);
+    world.act(|engine| engine.release_handshake(session));
+    world.post(&poller, "1").is(200, "ok");
+    world.act(|engine| engine.release_handshake(session));
+    assert_eq!(world.stats().incoming_bytes, 0);
+}
+
+#[test]
+fn a_burst_leaves_no_memory_behind() {
+    let mut world = World::new().on(echo);
+    let (ws, _) = world.websocket();
+    let session = world.session();
+    world.act(|engine| engine.release_handshake(session));
+    let message = text(&format!("4{}", "x".repeat(900_000)));
+    let (half, rest) = message.split_at(500_000);
+    world.send(ws, half);
+    assert!(world.stats().incoming_bytes >= 500_000);
+    world.send(ws, rest);
+    assert_eq!(world.texts(ws)[0].len(), 900_001);
+    let pieces = [frame(false, 0x2, vec![1; 400_000]), frame(true, 0x0, [1])];
+    world.send(ws, &pieces[0]);
+    assert!(world.stats().incoming_bytes >= 400_000);
+    world.send(ws, &pieces[1]);
+    assert_eq!(world.frames(ws)[0].payload.len(), 400_001);
+    assert_eq!(world.stats().incoming_bytes, 0);
+    assert_eq!(world.stats().backlog_bytes, 0);
+}
+
+// Deadlines.
+
+#[test]
+fn a_connection_that_asks_nothing_is_dropped() {
+    let mut world = World::new();
+    let client = world.connect();
+    world.advance(19_900);
+    assert!(!world.is_gone(client));
+    world.advance(200);
+    assert!(world.is_gone(client));
+    assert!(world.received(client).is_empty());
+}
+
+#[test]
+fn a_head_that_does_not_end_is_a_408() {
+    let mut world = World::new();
+    let client = world.ask("GET / HTTP/1.1\r\nHost");
+    // Trickling does not help.
+    for _ in 0..19 {
+        world.advance(1_000);
+        world.send(client, "\r\nX: y");
+        world.is_silent(client);
+    }
+    world.advance(1_100);
+    let answer = world.answer(client);
+    answer.is(408, "");
+    assert_eq!(answer.header("connection"), Some("close"));
+    assert!(!world.is_open(client));
+    assert_eq!(world.stats().timeouts, 1);
+}
+
+#[test]
+fn a_head_behind_an_answer_has_its_own_time() {
+    let mut world = World::new().on(echo);
+    let client = world.ask([&get_of("/"), "GET / HTTP/1.1\r\n"].concat());
+    world.answer(client);
+    world.advance(19_900);
+    world.is_silent(client);
+    world.advance(200);
+    world.answer(client).is(408, "");
+
+    // Also if it waited for that answer.
+    let mut world = World::new();
+    let client = world.ask([&get_of("/"), "GET / HTTP/1.1\r\n"].concat());
+    let (conn, serial) = world.question();
+    world.advance(15_000);
+    world.act(|engine| engine.respond(conn, serial, Response::text("a")));
+    world.answer(client).is(200, "a");
+    world.advance(19_900);
+    world.is_silent(client);
+    world.advance(200);
+    world.answer(client).is(408, "");
+}
+
+#[test]
+fn a_body_that_does_not_end_is_a_408_and_ends_its_session() {
+    for body in ["Content-Length: 10\r\n", "Transfer-Encoding: chunked\r\n"] {
+        let mut world = limited(|config| config.ping_interval = ms(100_000));
+        let poller = world.poller();
+        world.send(poller.post, request("POST", &polling(&poller.sid), body));
+        world.advance(30_000);
+        world.send(poller.post, "4\r\n");
+        world.advance(29_900);
+        world.is_silent(poller.post);
+        assert_eq!(world.reasons(), []);
+        world.advance(200);
+        world.answer(poller.post).is(408, "");
+        assert!(!world.is_open(poller.post));
+        assert_eq!(world.reasons(), [Reason::TransportError]);
+    }
+}
+
+#[test]
+fn an_idle_connection_is_kept_for_a_while() {
+    let mut world = World::new().on(echo);
+    let client = world.ask(get_of("/"));
+    world.answer(client);
+    world.advance(29_900);
+    assert!(!world.is_gone(client));
+    world.advance(200);
+    assert!(world.is_gone(client));
+    world.is_silent(client);
+}
+
+#[test]
+fn an_answer_that_does_not_come_is_a_503() {
+    let mut world = World::new();
+    let client = world.ask(get_of("/"));
+    let (conn, serial) = world.question();
+    world.advance(19_900);
+    world.is_silent(client);
+    world.advance(200);
+    world.answer(client).is(503, "");
+    assert!(!world.is_open(client));
+    world.act(|engine| engine.respond(conn, serial, Response::text("late")));
+    world.is_silent(client);
+}
+
+#[test]
+fn last_bytes_that_nobody_reads_are_dropped() {
+    let mut world = World::new().on(echo);
+    let client = world.connect();
+    world.let_write(client, Some(10));
+    world.send(client, request("GET", "/", "Connection: close\r\n"));
+    world.advance(9_900);
+    assert!(!world.is_gone(client));
+    world.advance(200);
+    assert!(world.is_gone(client));
+    assert_eq!(world.stats().backlog_bytes, 0);
+}
+
+#[test]
+fn an_ended_connection_is_read_for_a_moment() {
+    let mut world = World::new().on(echo);
+    let client = world.ask(request("GET", "/", "Connection: close\r\n"));
+    assert!(!world.is_open(client));
+    world.send(client, get_of("/"));
+    world.advance(1_900);
+    assert!(!world.is_gone(client));
+    world.advance(200);
+    assert!(world.is_gone(client));
+    assert_eq!(world.answers(client).len(), 1);
+}
+
+#[test]
+fn a_parked_get_lives_as_long_as_its_session() {
+    let mut world = World::new();
+    let poller = world.poller();
+    world.poll(&poller);
+    world.advance(24_900);
+    world.is_silent(poller.get);
+    world.advance(200);
+    assert_eq!(world.polled(&poller), "2");
+    world.poll(&poller);
+    world.advance(19_800);
+    world.is_silent(poller.get);
+    world.advance(200);
+    assert_eq!(world.polled(&poller), "1");
+    assert_eq!(world.reasons(), [Reason::PingTimeout]);
+}
+
+#[test]
+fn a_stopped_process_does_not_kill_who_has_answered() {
+    let mut world = World::brisk();
+    let (ws, _) = world.websocket();
+    world.advance(320);
+    assert_eq!(world.texts(ws), ["2"]);
+    // The loop reads before it looks at deadlines, however late it is.
+    let now = world.now() + ms(60_000);
+    let key = world.key(ws);
+    world.act(|engine| engine.handle_bytes(key, now, &text("3")));
+    world.advance(60_000);
+    // It was due at once, so it was pinged and has not answered; but not before.
+    let told = world.reasons();
+    assert!(told.is_empty() || told == [Reason::PingTimeout]);
+}
