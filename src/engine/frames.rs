@@ -20,9 +20,9 @@ impl Engine {
         if !self.is_open(session) {
             return self.refuse(key, Status::UnknownSid, true);
         }
-        self.switch(key, switch);
-        self.conns[key.index()].state = State::Ws(session);
-        match self.sessions[session.index()].step(Input::Probe(key)) {
+        let step = self.sessions[session.index()].step(Input::Probe(key));
+        self.switch(key, switch, State::Ws(session));
+        match step {
             Step::Ok => self.arm_conn(key, self.config.upgrade_timeout),
             // One upgrade at a time, and only one ever: this WebSocket is closed (spec 2.3.4).
             _ => self.close_websocket(key, None, ""),
@@ -227,7 +227,7 @@ impl Engine {
                 state.is_dirty = false;
                 let mut queue = std::mem::take(&mut state.queue);
                 while let Some(frame) = queue.pop() {
-                    self.send_frame(session, &frame);
+                    self.output_message(key, &frame);
                 }
                 Look::Event(Event::Upgraded { session })
             }

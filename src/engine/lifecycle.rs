@@ -49,6 +49,8 @@ impl Engine {
         let session = Session::new(secret, carrier, Some(hello));
         let session = SessionKey::new(self.sessions.insert(session));
         self.stats.sessions_opened += 1;
+        self.arm_session(session, self.config.ping_interval);
+        self.events.push_back(Event::Opened { session });
         let mut packet = Vec::new();
         let offers =
             websocket.is_none() && self.config.allow_upgrades && self.config.transports.websocket;
@@ -60,9 +62,7 @@ impl Engine {
         );
         match websocket {
             Some(switch) => {
-                self.switch(key, &switch);
-                self.conns[key.index()].state = State::Ws(session);
-                self.conn_timers.cancel(index(key));
+                self.switch(key, &switch, State::Ws(session));
                 self.output(key, &mut |out| {
                     ws::put_head(out, ws::Opcode::Text, packet.len());
                     out.extend_from_slice(&packet);
@@ -71,12 +71,13 @@ impl Engine {
             // The open packet has an answer of its own, as clients expect it.
             None => self.answer_packets(key, &packet),
         }
-        self.arm_session(session, self.config.ping_interval);
-        self.events.push_back(Event::Opened { session });
     }
 
-    /// Writes the 101 that turns a connection into a WebSocket.
-    pub(super) fn switch(&mut self, key: ConnKey, switch: &Switch) {
+    /// Writes the 101 that turns a connection into a WebSocket, whose `state` comes first: if the
+    /// connection is lost over the answer, those it belongs to are told.
+    pub(super) fn switch(&mut self, key: ConnKey, switch: &Switch, state: State) {
+        self.disarm_conn(key);
+        self.conns[key.index()].state = state;
         let mut headers = vec![
             ("Upgrade", "websocket"),
             ("Connection", "Upgrade"),
@@ -86,9 +87,16 @@ impl Engine {
             headers.push(("Sec-WebSocket-Protocol", protocol));
         }
         self.put_response_head(key, 101, &headers, None);
-        let conn = &mut self.conns[key.index()];
-        if let Some(inbox) = &mut conn.inbox {
-            inbox.origin = None;
+        let Some(inbox) = &mut self.conns[key.index()].inbox else {
+            return;
+        };
+        inbox.origin = None;
+        // Frames may have come while the handshake was judged.
+        if !inbox.tail.is_empty() {
+            return self.resumed.push_back(key);
+        }
+        if inbox.is_empty() {
+            self.drop_inbox(key);
         }
     }
 
@@ -107,6 +115,10 @@ impl Engine {
             return;
         };
         match verdict {
+            // The peer has ended its side, so nothing would ever come over this WebSocket.
+            Ok(()) if opening.websocket.is_some() && self.conns[conn.index()].is_eof => {
+                self.lose(conn, Reason::TransportClose);
+            }
             Ok(()) => self.open(conn, opening),
             Err(message) => {
                 let is_websocket = opening.websocket.is_some();
@@ -159,9 +171,9 @@ impl Engine {
         };
         match session.carrier {
             Carrier::WebSocket { ws, .. } => {
-                let is_idle = self.conns[ws.index()].queue.is_empty();
+                let is_writable = self.conns[ws.index()].is_writable;
                 self.end_session(key, Reason::ForcedClose, b"1");
-                is_idle
+                is_writable
             }
             Carrier::Polling { get: Some(_), .. } | Carrier::Probing { get: Some(_), .. } => {
                 self.end_session(key, Reason::ForcedClose, b"1");
@@ -351,16 +363,24 @@ impl Engine {
     pub(super) fn overloaded(&mut self, key: ConnKey) {
         let conn = &mut self.conns[key.index()];
         match conn.state {
-            State::Head | State::Body(_) | State::Deciding(_) => {
-                reply_close(&mut conn.reply);
-                self.respond_empty(key, 503);
-            }
+            State::Head | State::Body(_) | State::Deciding(_) => self.give_up(key, 503),
             State::Ws(session) => {
                 self.close_websocket(key, Some(1013), "");
                 self.lost(session, key, Reason::TransportError);
             }
             State::RawWs(_) => self.close_websocket(key, Some(1013), ""),
             _ => self.lose(key, Reason::TransportError),
+        }
+    }
+
+    /// Refuses a request whose rest, or whose answer, is not waited for. A POST's session ends with it.
+    fn give_up(&mut self, key: ConnKey, status: u16) {
+        let conn = &mut self.conns[key.index()];
+        let state = conn.state;
+        conn.reply.keep_alive = false;
+        self.respond_empty(key, status);
+        if let State::Body(Some(session)) = state {
+            self.lost(session, key, Reason::TransportError);
         }
     }
 
@@ -395,17 +415,11 @@ impl Engine {
             State::Head if !is_asked => self.lose(key, Reason::TransportClose),
             State::Head | State::Body(_) => {
                 self.stats.timeouts += 1;
-                let state = conn.state;
-                reply_close(&mut conn.reply);
-                self.respond_empty(key, 408);
-                if let State::Body(Some(session)) = state {
-                    self.lost(session, key, Reason::TransportError);
-                }
+                self.give_up(key, 408);
             }
             State::Deciding(_) => {
                 self.stats.timeouts += 1;
-                reply_close(&mut conn.reply);
-                self.respond_empty(key, 503);
+                self.give_up(key, 503);
             }
             // The probe was not finished in time: only the WebSocket is closed (spec 2.3.3).
             State::Ws(session) => {
@@ -474,6 +488,10 @@ impl Engine {
     }
 
     pub(super) fn arm_conn(&mut self, key: ConnKey, delay: Duration) {
+        // It may have been lost over what was written last.
+        if self.conns[key.index()].state == State::Dead {
+            return;
+        }
         self.conn_timers
             .arm(index(key), timer::coalesce(self.now_ms + ms(delay)));
     }
@@ -500,10 +518,6 @@ impl Conn {
 
 pub(super) fn ms(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX / 2)
-}
-
-fn reply_close(reply: &mut crate::conn::Reply) {
-    reply.keep_alive = false;
 }
 
 fn index(key: ConnKey) -> u32 {

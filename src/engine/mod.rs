@@ -4,7 +4,9 @@
 //! Not here: sockets of the system, clocks, randomness. Bytes, time and entropy are arguments.
 //! Inputs are `handle_*`, outputs are `poll_*`, commands are verbs. What always holds: after an input
 //! or a command every output is drained before the next one (`poll_event` until `None`, then
-//! `poll_dirty` and `transmit` until `None`, then `poll_dead`); slots are freed in `poll_dead` only.
+//! `poll_dirty` and `transmit` until `None`, which may free a pipelined request or lose a connection,
+//! so again from the start until there is nothing; then `poll_dead`); slots are freed in `poll_dead`
+//! only.
 //!
 //! ```text
 //!   requests.rs    HTTP heads and bodies: what is asked, and the answers
@@ -471,8 +473,11 @@ impl Engine {
         Fate::Keep
     }
 
-    /// When `handle_timeout` is to be called next.
+    /// When `handle_timeout` is to be called next; at once if `poll_event` has something to tell.
     pub fn next_deadline(&self) -> Option<Instant> {
+        if !self.events.is_empty() || !self.resumed.is_empty() {
+            return Some(self.epoch + Duration::from_millis(self.now_ms));
+        }
         let first = [
             self.conn_timers.next_deadline(),
             self.session_timers.next_deadline(),
@@ -606,20 +611,13 @@ impl Engine {
 
     /// Sends a message that others receive as well.
     pub fn send_frame(&mut self, session: SessionKey, frame: &Frame) {
-        let Some(state) = self.sessions.get_mut(session.index()) else {
+        let Some(state) = self.sessions.get(session.index()) else {
             return;
         };
         self.stats.messages_out += 1;
         match state.carrier {
-            Carrier::WebSocket { ws, .. } if self.conns[ws.index()].reply.is_base64 => {
-                let bytes = self.as_base64(frame.bytes().to_vec());
-                self.output(ws, &mut |out| out.extend_from_slice(&bytes));
-            }
-            Carrier::WebSocket { ws, .. } => self.output_frame(ws, frame),
-            Carrier::Polling { .. } | Carrier::Probing { .. } => {
-                state.queue.push(frame.clone());
-                self.waiting(session);
-            }
+            Carrier::WebSocket { ws, .. } => self.output_message(ws, frame),
+            Carrier::Polling { .. } | Carrier::Probing { .. } => self.hold(session, frame.clone()),
             Carrier::Closing | Carrier::Closed => {}
         }
     }
@@ -811,7 +809,7 @@ impl Engine {
 impl Engine {
     /// Encodes one message for a session's carrier, without a copy where the connection is being read.
     fn send(&mut self, session: SessionKey, put: &mut dyn FnMut(&mut Vec<u8>)) {
-        let Some(state) = self.sessions.get_mut(session.index()) else {
+        let Some(state) = self.sessions.get(session.index()) else {
             return;
         };
         self.stats.messages_out += 1;
@@ -826,8 +824,7 @@ impl Engine {
             Carrier::Polling { .. } | Carrier::Probing { .. } => {
                 let mut bytes = Vec::new();
                 put(&mut bytes);
-                state.queue.push(Frame::new(bytes, &self.gauge));
-                self.waiting(session);
+                self.hold(session, Frame::new(bytes, &self.gauge));
             }
             Carrier::Closing | Carrier::Closed => {}
         }
@@ -846,16 +843,16 @@ impl Engine {
         bytes
     }
 
-    /// A polling session has packets: its parked GET is answered at the turn's end.
-    fn waiting(&mut self, key: SessionKey) {
-        let session = &mut self.sessions[key.index()];
-        if session.queue.bytes() > self.config.backlog_bytes_max as usize
-            || self.is_over_budget(self.sessions[key.index()].queue.bytes())
-        {
+    /// Queues a message for a session that polls, whose parked GET is answered at the turn's end. If
+    /// the backlog is full already, the session ends.
+    fn hold(&mut self, key: SessionKey, frame: Frame) {
+        let backlog_bytes = self.sessions[key.index()].queue.bytes();
+        let is_full = backlog_bytes > self.config.backlog_bytes_max as usize;
+        if is_full || self.is_over_budget(backlog_bytes) {
             self.stats.refused_by_limit += 1;
-            self.end_session(key, Reason::TransportError, b"1");
-            return;
+            return self.end_session(key, Reason::TransportError, b"1");
         }
+        self.sessions[key.index()].queue.push(frame);
         self.ask_for_answer(key);
     }
 
@@ -889,6 +886,15 @@ impl Engine {
             conn.queue.push(Frame::new(bytes, &self.gauge));
         }
         self.mark_dirty(key);
+    }
+
+    /// Appends a message to a WebSocket's output, in the form that its client asked for.
+    fn output_message(&mut self, ws: ConnKey, frame: &Frame) {
+        if !self.conns[ws.index()].reply.is_base64 {
+            return self.output_frame(ws, frame);
+        }
+        let bytes = self.as_base64(frame.bytes().to_vec());
+        self.output(ws, &mut |out| out.extend_from_slice(&bytes));
     }
 
     /// Appends a shared frame to a connection's output.

@@ -251,10 +251,12 @@ impl Engine {
             decoded: head,
         });
         let from = current.start + chunked.decoded;
-        let Ok(step) = chunked.decoder.decode(&mut kept[from..current.end], max) else {
-            inbox.chunked = None;
-            let is_large = (current.end - current.start) as u64 > max;
-            return Arrived::Refused(if is_large { 413 } else { 400 });
+        let step = match chunked.decoder.decode(&mut kept[from..current.end], max) {
+            Ok(step) => step,
+            Err(fault) => {
+                inbox.chunked = None;
+                return Arrived::Refused(fault.status());
+            }
         };
         kept.drain(from + step.decoded..from + step.consumed);
         current.end -= step.consumed - step.decoded;
@@ -447,9 +449,8 @@ impl Engine {
             Plan::Open(opening) if self.is_judged => return self.ask(key, opening),
             Plan::Open(opening) => self.open(key, opening),
             Plan::Raw(switch) => {
-                self.switch(key, &switch);
                 let serial = self.next_serial();
-                self.conns[key.index()].state = State::RawWs(serial);
+                self.switch(key, &switch, State::RawWs(serial));
                 self.arm_conn(key, self.config.ping_interval);
                 let head = Span {
                     place: Place::Input,
@@ -554,7 +555,6 @@ impl Engine {
             .iter()
             .map(|(name, value)| (&**name, &**value))
             .collect();
-        // The length is written although there is no body: some browsers wait without it.
         self.put_response(key, status, &pairs, Body::Empty);
     }
 
@@ -673,10 +673,11 @@ impl Engine {
                 self.drop_inbox(key);
             }
         }
-        self.arm_conn(key, self.config.keep_alive_timeout);
         if is_held {
-            self.resumed.push_back(key);
+            self.arm_conn(key, self.config.head_timeout);
+            return self.resumed.push_back(key);
         }
+        self.arm_conn(key, self.config.keep_alive_timeout);
     }
 }
 

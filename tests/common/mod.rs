@@ -218,6 +218,9 @@ impl World {
             rest = next;
             if let Some(key) = self.peers[client.0].key {
                 self.engine.handle_bytes(key, self.now, piece);
+                // As the loop does it: who was read is written to first.
+                self.dispatch();
+                self.transmit(key);
                 self.drain();
             }
         }
@@ -311,11 +314,7 @@ impl World {
     /// session: so from the start again, until there is nothing.
     pub fn drain(&mut self) {
         loop {
-            let mut is_idle = true;
-            while let Some(event) = self.engine.poll_event() {
-                is_idle = false;
-                self.tell(event);
-            }
+            let mut is_idle = !self.dispatch();
             while let Some(key) = self.engine.poll_dirty() {
                 is_idle = false;
                 self.transmit(key);
@@ -332,6 +331,16 @@ impl World {
                 return;
             }
         }
+    }
+
+    /// Every event there is; whether there was one.
+    pub fn dispatch(&mut self) -> bool {
+        let mut was_told = false;
+        while let Some(event) = self.engine.poll_event() {
+            was_told = true;
+            self.tell(event);
+        }
+        was_told
     }
 
     fn tell(&mut self, event: Event) {
