@@ -142,3 +142,8 @@ pub mod fuzzing {
         }
     }
 }
+
+/// The README's programs, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

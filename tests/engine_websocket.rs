@@ -506,6 +506,56 @@ fn partial_writes_lose_nothing() {
 }
 
 #[test]
+fn what_others_say_in_one_turn_arrives_in_its_order() {
+    let mut world = World::new().on({
+        let mut all = Vec::new();
+        move |engine, told| match told {
+            Told::Opened(session) => all.push(*session),
+            Told::Text(_, text) => {
+                all.iter()
+                    .for_each(|to| engine.send_text(*to, &[text.as_bytes()]));
+            }
+            _ => {}
+        }
+    });
+    let (one, _) = world.websocket();
+    let (two, _) = world.websocket();
+    let poller = world.poller();
+    world.poll(&poller);
+    world.in_one_turn(|world| {
+        world.send(one, text("4a"));
+        world.send(two, [text("4b"), text("4c")].concat());
+        world.send(one, text("4d"));
+        let post = post_of(&polling(&poller.sid), "4e\x1e4f");
+        world.send(poller.post, post);
+    });
+    let all = ["4a", "4b", "4c", "4d", "4e", "4f"];
+    assert_eq!(world.texts(one), all);
+    assert_eq!(world.texts(two), all);
+    assert_eq!(world.polled(&poller), all.join("\x1e"));
+}
+
+#[test]
+fn who_is_lost_in_a_turn_may_still_be_read_in_it() {
+    let mut world = World::new().on(echo);
+    let (ws, _) = world.websocket();
+    let poller = world.poller();
+    world.poll(&poller);
+    world.in_one_turn(|world| {
+        for client in [ws, poller.get, poller.post] {
+            world.reset(client);
+            world.send(client, text("4a"));
+            world.end(client);
+            world.let_write(client, None);
+        }
+        // A new session does not get the place of the old before the turn's end.
+        world.websocket();
+    });
+    assert_eq!(world.heard(), [""; 0]);
+    assert_eq!(world.reasons(), [Reason::TransportClose, Reason::TransportError]);
+}
+
+#[test]
 fn shutting_down_closes_every_websocket() {
     let mut world = World::new();
     world.engine.serve_raw("/raw");

@@ -37,6 +37,8 @@ pub struct World {
     open: HashSet<SessionKey>,
     cut: Cut,
     sent_bytes: usize,
+    /// Inputs come in one turn of the loop: everything is flushed and reaped at its end.
+    is_in_turn: bool,
     has_finished: bool,
 }
 
@@ -111,6 +113,7 @@ impl World {
             open: HashSet::new(),
             cut: Cut::Whole,
             sent_bytes: 0,
+            is_in_turn: false,
             has_finished: false,
         }
     }
@@ -200,7 +203,7 @@ impl World {
         });
         let before = self.living.insert(key, client);
         assert_eq!(before, None, "a slot was given away twice");
-        self.drain();
+        self.settle();
         Some(Client(client))
     }
 
@@ -221,7 +224,7 @@ impl World {
                 // As the loop does it: who was read is written to first.
                 self.dispatch();
                 self.transmit(key);
-                self.drain();
+                self.settle();
             }
         }
     }
@@ -237,7 +240,7 @@ impl World {
     pub fn end(&mut self, client: Client) {
         if let Some(key) = self.peers[client.0].key {
             self.engine.handle_eof(key, self.now);
-            self.drain();
+            self.settle();
         }
     }
 
@@ -245,7 +248,7 @@ impl World {
     pub fn reset(&mut self, client: Client) {
         if let Some(key) = self.peers[client.0].key {
             self.engine.handle_broken(key, self.now);
-            self.drain();
+            self.settle();
         }
     }
 
@@ -254,7 +257,7 @@ impl World {
         self.peers[client.0].budget = bytes;
         if let Some(key) = self.peers[client.0].key.filter(|_| bytes != Some(0)) {
             self.engine.handle_writable(key);
-            self.drain();
+            self.settle();
         }
     }
 
@@ -306,8 +309,26 @@ impl World {
     /// Gives a command and drains.
     pub fn act<R>(&mut self, command: impl FnOnce(&mut Engine) -> R) -> R {
         let result = command(&mut self.engine);
+        self.settle();
+        result
+    }
+
+    /// Lets all this happen in one turn of the loop: each input is dispatched as it comes, but others
+    /// are written to, and slots are freed, only at the turn's end.
+    pub fn in_one_turn<R>(&mut self, inputs: impl FnOnce(&mut World) -> R) -> R {
+        self.is_in_turn = true;
+        let result = inputs(self);
+        self.is_in_turn = false;
         self.drain();
         result
+    }
+
+    fn settle(&mut self) {
+        if self.is_in_turn {
+            self.dispatch();
+        } else {
+            self.drain();
+        }
     }
 
     /// Everything the engine has to say. An answer may free a pipelined request, a broken write ends a
@@ -334,7 +355,7 @@ impl World {
     }
 
     /// Every event there is; whether there was one.
-    pub fn dispatch(&mut self) -> bool {
+    fn dispatch(&mut self) -> bool {
         let mut was_told = false;
         while let Some(event) = self.engine.poll_event() {
             was_told = true;
@@ -410,6 +431,7 @@ impl World {
     /// Everyone leaves; nothing may be left behind.
     pub fn finish(&mut self) {
         self.has_finished = true;
+        self.is_in_turn = false;
         for peer in 0..self.peers.len() {
             self.peers[peer].budget = None;
             self.reset(Client(peer));
