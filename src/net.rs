@@ -141,20 +141,26 @@ impl Net {
     ) -> io::Result<bool> {
         self.sleep(server, sleep_max)?;
         let now = Instant::now();
-        let is_woken = self.read(server, now);
+        let (is_woken, is_full) = self.read(server, now);
         self.accept(server, now);
         if is_woken {
             server.handle_mail(now, &mut |engine| self.streams.flush(engine));
         }
-        if self.events.iter().count() < EVENTS_MAX || self.full_turns >= FULL_TURNS_MAX {
+        if !is_full || self.full_turns >= FULL_TURNS_MAX {
             self.full_turns = 0;
             server.handle_timeout(now, &mut |engine| self.streams.flush(engine));
         } else {
             self.full_turns += 1;
         }
-        self.streams.flush(server.engine());
-        server.dispatch(&mut |engine| self.streams.flush(engine));
-        self.streams.flush(server.engine());
+        // Writing may free a pipelined request, or find a connection broken: until nothing is left.
+        loop {
+            server.dispatch(&mut |engine| self.streams.flush(engine));
+            let Some(key) = server.engine().poll_dirty() else {
+                break;
+            };
+            self.streams.transmit(server.engine(), key);
+            self.streams.flush(server.engine());
+        }
         self.reap(server);
         Ok(!self.has_ended(server, now))
     }
@@ -181,15 +187,17 @@ impl Net {
         }
     }
 
-    /// Reads everything that is readable, once; whether another thread has called.
-    fn read(&mut self, server: &mut impl Dispatch, now: Instant) -> bool {
-        let mut is_woken = false;
+    /// Reads everything that is readable, once. Tells whether another thread has called, and whether
+    /// the kernel had more events than it could say.
+    fn read(&mut self, server: &mut impl Dispatch, now: Instant) -> (bool, bool) {
+        let (mut is_woken, mut events_count) = (false, 0);
         let again = std::mem::take(&mut self.again);
         for key in again {
             self.read_from(server, key, now, false);
         }
         let events = std::mem::replace(&mut self.events, Events::with_capacity(0));
         for event in &events {
+            events_count += 1;
             match event.token() {
                 WAKER => is_woken = true,
                 Token(token) if token < FIRST_CONN => self.is_accepting = true,
@@ -205,7 +213,7 @@ impl Net {
             }
         }
         self.events = events;
-        is_woken
+        (is_woken, events_count == EVENTS_MAX)
     }
 
     /// Reads a connection once and lets the server think about it. If the buffer was filled there is

@@ -567,6 +567,24 @@ fn large_bodies_of_every_kind_arrive_whole() {
 }
 
 #[test]
+fn the_answer_to_the_request_that_shuts_down_is_written() {
+    for is_answered_first in [false, true] {
+        let mut world = World::new().on(move |engine, told| {
+            if let Told::Request(conn, serial, ..) = told {
+                if is_answered_first {
+                    engine.respond(*conn, *serial, Response::text("good night"));
+                }
+                engine.shut_down();
+                engine.respond(*conn, *serial, Response::text("good night"));
+            }
+        });
+        let client = world.ask(get_of("/quit"));
+        world.answer(client).is(200, "good night");
+        assert!(!world.is_open(client) && !world.is_gone(client));
+    }
+}
+
+#[test]
 fn http_keep_alive_serves_one_request_after_the_other() {
     let mut world = World::new().on(echo);
     let client = world.connect();

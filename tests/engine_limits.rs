@@ -247,7 +247,11 @@ fn big(engine: &mut Engine, told: &Told) {
     let Told::Request(conn, serial, head, _) = told else {
         return echo(engine, told);
     };
-    let body = if head.starts_with("GET /big") { 20_000 } else { 0 };
+    let body = if head.starts_with("GET /big") {
+        20_000
+    } else {
+        0
+    };
     engine.respond(*conn, *serial, Response::bytes("a/b", vec![0; body]));
 }
 

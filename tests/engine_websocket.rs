@@ -552,7 +552,10 @@ fn who_is_lost_in_a_turn_may_still_be_read_in_it() {
         world.websocket();
     });
     assert_eq!(world.heard(), [""; 0]);
-    assert_eq!(world.reasons(), [Reason::TransportClose, Reason::TransportError]);
+    assert_eq!(
+        world.reasons(),
+        [Reason::TransportClose, Reason::TransportError]
+    );
 }
 
 #[test]

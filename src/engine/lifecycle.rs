@@ -214,7 +214,7 @@ impl Engine {
             match self.conns[key.index()].state {
                 State::RawWs(_) => self.close_websocket(key, Some(1001), ""),
                 // Nobody waits for an answer here.
-                State::Head if self.conns[key.index()].queue.is_empty() => {
+                State::Head if !self.owes(key) => {
                     self.lose(key, Reason::ServerShuttingDown);
                 }
                 State::Head | State::Body(_) => self.end_conn(key),
@@ -348,15 +348,21 @@ impl Engine {
             return;
         };
         conn.is_eof = true;
-        let owes =
-            !conn.queue.is_empty() || (self.cork.conn == Some(key) && !self.cork.bytes.is_empty());
-        match conn.state {
+        let state = conn.state;
+        let owes = self.owes(key);
+        match state {
             State::Head | State::Body(None) if owes => self.end_conn(key),
             // An answer is owed; it is written when it comes.
             State::Deciding(_) => {}
             State::Closing if owes => {}
             _ => self.lose(key, Reason::TransportClose),
         }
+    }
+
+    /// Whether something that was said has yet to be written.
+    fn owes(&self, key: ConnKey) -> bool {
+        let is_corked = self.cork.conn == Some(key) && !self.cork.bytes.is_empty();
+        is_corked || !self.conns[key.index()].queue.is_empty()
     }
 
     /// The process holds too much of what has not arrived.

@@ -29,7 +29,7 @@ pub struct World {
     pub engine: Engine,
     /// Every event since the last `take_told`, with copies of the bytes.
     pub told: Vec<Told>,
-    behaviour: Box<dyn FnMut(&mut Engine, &Told)>,
+    behaviour: Box<dyn Behaviour>,
     start: Instant,
     now: Instant,
     peers: Vec<Peer>,
@@ -41,6 +41,11 @@ pub struct World {
     is_in_turn: bool,
     has_finished: bool,
 }
+
+/// What a test does about an event.
+trait Behaviour: FnMut(&mut Engine, &Told) {}
+
+impl<F: FnMut(&mut Engine, &Told)> Behaviour for F {}
 
 /// The far end of a connection.
 #[derive(Default)]
