@@ -53,12 +53,11 @@ impl Refusal {
 
     /// The payload of a CONNECT_ERROR packet. Socket.IO protocol, "Connection to a namespace".
     pub(crate) fn json(&self) -> String {
-        let mut object = serde_json::Map::new();
-        object.insert("message".to_owned(), Value::from(&*self.message));
-        if let Some(data) = &self.data {
-            object.insert("data".to_owned(), data.clone());
+        let message = Value::from(&*self.message);
+        match &self.data {
+            Some(data) => format!("{{\"message\":{message},\"data\":{data}}}"),
+            None => format!("{{\"message\":{message}}}"),
         }
-        Value::Object(object).to_string()
     }
 }
 

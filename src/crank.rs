@@ -607,6 +607,12 @@ impl<A: App> Crank<A> {
                 );
                 self.hub.settle(socket);
             }
+            Event::Withdrawn { socket } => {
+                self.judging.remove(&socket);
+                if let Some(data) = self.data.get_mut(socket.index()) {
+                    *data = None;
+                }
+            }
             Event::Acked { socket, ack } => {
                 let Some(then) = self.continuations.remove(&ack) else {
                     return;
@@ -749,7 +755,6 @@ impl<A: App> Crank<A> {
         sheet.wipe();
         self.outbox.put_back(sheet);
         self.hub.refuse(socket, &refusal.json());
-        self.data[socket.index()] = None;
     }
 
     fn fail(

@@ -20,6 +20,7 @@ use crate::{
         json::{self, Bytes},
         sio::{self, EventName, Kind},
     },
+    config::KeepHeaders,
     engine::{self, Engine, Span, Transport},
     handshake::Handshake,
     id::{AckKey, NamespaceKey, SessionKey, SocketId, SocketKey},
@@ -65,6 +66,8 @@ pub enum Event {
     Connecting { socket: SocketKey },
     /// It has joined, and has been told.
     Connected { socket: SocketKey },
+    /// It has not joined, and will not: it was refused, or its client went before the decision.
+    Withdrawn { socket: SocketKey },
     /// An event of this socket; `packet` reads it. `ack` is to be answered by `Op::Reply`.
     Packet { socket: SocketKey, ack: Option<u64> },
     /// The answer to an event of ours; `answer` reads it.
@@ -266,7 +269,8 @@ impl Hub {
         loop {
             if let Some((socket, reason)) = self.leaving.take() {
                 self.roster.leave_all(socket);
-                self.auths.remove(&socket);
+                let auth = self.auths.remove(&socket);
+                self.engine.discharge(auth.map_or(0, |auth| auth.len()));
                 self.gone.push(socket);
                 return Some(Event::Disconnected { socket, reason });
             }
@@ -566,7 +570,8 @@ impl Hub {
         partial.held.attachments.push(Bytes::from(data));
         partial.missing -= 1;
         partial.bytes += bytes;
-        let (is_whole, total) = (partial.missing == 0, partial.bytes);
+        let is_whole = partial.missing == 0;
+        let total = partial.bytes - partial.held.json.len();
         let fits = self.engine.charge(bytes);
         if !fits || total > self.engine.config.attachment_bytes_max as usize {
             return self.fault(session);
@@ -755,11 +760,12 @@ impl Hub {
         let Some(joining) = self.joining.remove(&socket) else {
             return;
         };
-        self.engine.discharge(joining.bytes);
-        if self.engine.config.keep_headers != crate::config::KeepHeaders::None
-            && !joining.auth.is_empty()
-        {
+        let is_kept = self.engine.config.keep_headers != KeepHeaders::None;
+        if is_kept && !joining.auth.is_empty() {
+            // It stays counted until its socket has left.
             self.auths.insert(socket, joining.auth);
+        } else {
+            self.engine.discharge(joining.bytes);
         }
         let session = self.session(socket);
         self.engine.release_handshake(session);
@@ -794,22 +800,21 @@ impl Hub {
         let (session, presence) = (member.session, member.presence);
         let next = member.next.take();
         self.unlink(session, socket, next);
+        if let Some(joining) = self.joining.remove(&socket) {
+            self.engine.discharge(joining.bytes);
+            self.clear_alarm(joining.alarm);
+            self.engine.release_handshake(session);
+        }
         match presence {
             Presence::Joining => {
-                if let Some(joining) = self.joining.remove(&socket) {
-                    let held: usize = joining.held.iter().map(Held::bytes).sum();
-                    debug_assert!(joining.bytes >= held);
-                    self.engine.discharge(joining.bytes);
-                    self.clear_alarm(joining.alarm);
-                }
                 self.roster.leave_all(socket);
+                // What its middleware had asked it will not be answered either.
+                self.fail_acks(socket);
+                self.events.push_back(Event::Withdrawn { socket });
                 self.gone.push(socket);
             }
             Presence::Connected => {
                 self.roster.sockets[socket.index()].presence = Presence::Leaving(reason);
-                if let Some(joining) = self.joining.remove(&socket) {
-                    self.engine.discharge(joining.bytes);
-                }
                 self.fail_acks(socket);
                 self.events
                     .push_back(Event::Disconnecting { socket, reason });
@@ -933,7 +938,10 @@ impl Hub {
         let sockets: Vec<_> =
             std::iter::successors(first, |key| self.roster.sockets[key.index()].next).collect();
         for socket in sockets {
-            self.send_disconnect(socket);
+            // One that has not joined has nothing to leave.
+            if self.is_connected(socket) {
+                self.send_disconnect(socket);
+            }
         }
         self.engine.close(session);
         self.drop_client(session, Reason::ServerNamespaceDisconnect);

@@ -1,5 +1,5 @@
-//! Requests against the engine's low road: the error table (spec 1.7), CORS (1.8), handshakes that are
-//! judged, requests of applications, and HTTP/1.1 as clients really use it (2.1.16).
+//! Requests against the engine's low road: the error table (spec 1.7), CORS (1.8), handshakes that
+//! are judged, requests of applications, and HTTP/1.1 as clients really use it (2.1.16).
 
 mod common;
 

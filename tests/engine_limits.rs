@@ -1,5 +1,5 @@
-//! Every limit and every deadline of the engine, against its low road: what happens just within, just
-//! beyond, and that everything held is given back.
+//! Every limit and every deadline of the engine, against its low road: what happens just within,
+//! just beyond, and that everything held is given back.
 
 mod common;
 

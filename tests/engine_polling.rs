@@ -84,9 +84,8 @@ fn wire_2_1_4_the_handshake_tells_the_terms() {
     let client = world.ask(get_of(&polling("")));
     let answer = world.answer(client);
     let sid = sid_of(answer.text());
-    let open = format!(
-        r#"0{{"sid":"{sid}","upgrades":["websocket"],"pingInterval":25000,"pingTimeout":20000,"maxPayload":1000000}}"#
-    );
+    let terms = r#""pingInterval":25000,"pingTimeout":20000,"maxPayload":1000000}"#;
+    let open = format!(r#"0{{"sid":"{sid}","upgrades":["websocket"],{terms}"#);
     answer.is(200, &open);
     assert_eq!(
         answer.header("content-type"),

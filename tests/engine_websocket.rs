@@ -324,9 +324,8 @@ fn wire_2_3_7_the_open_packet_is_the_first_frame_and_offers_no_upgrade() {
         panic!("{texts:?}")
     };
     let sid = sid_of(open);
-    let expected = format!(
-        r#"0{{"sid":"{sid}","upgrades":[],"pingInterval":25000,"pingTimeout":20000,"maxPayload":1000000}}"#
-    );
+    let terms = r#""upgrades":[],"pingInterval":25000,"pingTimeout":20000,"maxPayload":1000000}"#;
+    let expected = format!(r#"0{{"sid":"{sid}",{terms}"#);
     assert_eq!(*open, expected);
 }
 

@@ -379,7 +379,8 @@ impl Engine {
         }
     }
 
-    /// Refuses a request whose rest, or whose answer, is not waited for. A POST's session ends with it.
+    /// Refuses a request whose rest, or whose answer, is not waited for. A POST's session ends with
+    /// it.
     fn give_up(&mut self, key: ConnKey, status: u16) {
         let conn = &mut self.conns[key.index()];
         let state = conn.state;

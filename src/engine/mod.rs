@@ -2,11 +2,11 @@
 //! code. It is complete by itself; Socket.IO (`hub`) is a user of it, and so is `engine::Server`.
 //!
 //! Not here: sockets of the system, clocks, randomness. Bytes, time and entropy are arguments.
-//! Inputs are `handle_*`, outputs are `poll_*`, commands are verbs. What always holds: after an input
-//! or a command every output is drained before the next one (`poll_event` until `None`, then
-//! `poll_dirty` and `transmit` until `None`, which may free a pipelined request or lose a connection,
-//! so again from the start until there is nothing; then `poll_dead`); slots are freed in `poll_dead`
-//! only.
+//! Inputs are `handle_*`, outputs are `poll_*`, commands are verbs. What always holds: after an
+//! input or a command events are drained before the next one (`poll_event` until `None`); at a
+//! turn's end `poll_dirty` and `transmit` until `None`. That may free a pipelined request or lose a
+//! connection, so again from the start until there is nothing. Then `poll_dead`, which alone frees
+//! slots.
 //!
 //! ```text
 //!   requests.rs    HTTP heads and bodies: what is asked, and the answers
@@ -426,7 +426,8 @@ impl Engine {
         Some(key)
     }
 
-    /// Writes what this connection has to say through `write`, until all is written or it would block.
+    /// Writes what this connection has to say through `write`, until all is written or it would
+    /// block.
     pub fn transmit(
         &mut self,
         key: ConnKey,
@@ -807,7 +808,8 @@ impl Engine {
 
 // What leaves.
 impl Engine {
-    /// Encodes one message for a session's carrier, without a copy where the connection is being read.
+    /// Encodes one message for a session's carrier, without a copy where the connection is being
+    /// read.
     fn send(&mut self, session: SessionKey, put: &mut dyn FnMut(&mut Vec<u8>)) {
         let Some(state) = self.sessions.get(session.index()) else {
             return;

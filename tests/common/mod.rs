@@ -1,9 +1,9 @@
-//! One `Engine` in a world of its own: a clock the test moves, peers that are buffers, randomness from
-//! a seed. `drain` is the loop of the contract, `advance` what a server does while time passes.
+//! One `Engine` in a world of its own: a clock the test moves, peers that are buffers, randomness
+//! from a seed. `drain` is the loop of the contract, `advance` what a server does while time passes.
 //!
 //! Not here: sockets of the system, and any knowledge of how the engine works inside. What always
-//! holds, because a dropped world asserts it: a session is told opened, then heard, then closed, and
-//! once everyone has left, the engine holds no connection, no session, no byte and no deadline.
+//! holds, because a dropped world asserts it: a session is told opened, then heard, then closed,
+//! and once everyone has left, the engine holds no connection, no session, no byte and no deadline.
 
 // Each test program uses its part of this.
 #![allow(dead_code)]
@@ -318,8 +318,8 @@ impl World {
         result
     }
 
-    /// Lets all this happen in one turn of the loop: each input is dispatched as it comes, but others
-    /// are written to, and slots are freed, only at the turn's end.
+    /// Lets all this happen in one turn of the loop: each input is dispatched as it comes, but
+    /// others are written to, and slots are freed, only at the turn's end.
     pub fn in_one_turn<R>(&mut self, inputs: impl FnOnce(&mut World) -> R) -> R {
         self.is_in_turn = true;
         let result = inputs(self);
@@ -336,8 +336,8 @@ impl World {
         }
     }
 
-    /// Everything the engine has to say. An answer may free a pipelined request, a broken write ends a
-    /// session: so from the start again, until there is nothing.
+    /// Everything the engine has to say. An answer may free a pipelined request, a broken write
+    /// ends a session: so from the start again, until there is nothing.
     pub fn drain(&mut self) {
         loop {
             let mut is_idle = !self.dispatch();
