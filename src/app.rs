@@ -115,6 +115,8 @@ pub enum Cause {
     ReservedEvent,
     /// A `join` beyond `Config::rooms_per_socket_max`; it was ignored.
     RoomsFull,
+    /// A `join` of a room whose name exceeds `Config::name_bytes_max`; it was ignored.
+    RoomName,
 }
 
 impl fmt::Display for Problem {
@@ -131,6 +133,7 @@ impl fmt::Display for Problem {
             Cause::Encode(error) => write!(f, "not sent: {error}"),
             Cause::ReservedEvent => f.write_str("not sent: the event name is reserved"),
             Cause::RoomsFull => f.write_str("not joined: too many rooms"),
+            Cause::RoomName => f.write_str("not joined: the room's name is too long"),
         }
     }
 }

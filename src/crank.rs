@@ -24,6 +24,7 @@ use crate::{
     handshake::Handshake,
     hub::{AckError, Applied, Event, Hub},
     id::{AckKey, ConnKey, Entropy, NamespaceKey, SocketKey},
+    namespace::full_name,
     op::{Op, Payload, Select, Target},
     outbox::{Continuation, Every, Once, Outbox, TimerId, TimerOp},
     raw::{Message, WebSocket, WebSocketId},
@@ -51,6 +52,8 @@ pub struct Crank<A: App> {
     open_raws: HashMap<u32, usize>,
     outbox: Outbox<A>,
     continuations: HashMap<AckKey, Continuation<A>>,
+    /// Those whose acknowledgement cannot even be awaited, to be told before the next event.
+    failed: Vec<(SocketKey, Continuation<A>, AckError)>,
     timers: BTreeMap<(u64, TimerId), Timer<A>>,
     timer_deadlines: HashMap<TimerId, u64>,
     /// How far the middleware of a socket has come.
@@ -154,6 +157,7 @@ impl<A: App> Crank<A> {
             open_raws: HashMap::new(),
             outbox: Outbox::new(),
             continuations: HashMap::new(),
+            failed: Vec::new(),
             timers: BTreeMap::new(),
             timer_deadlines: HashMap::new(),
             judging: HashMap::new(),
@@ -167,12 +171,7 @@ impl<A: App> Crank<A> {
     /// The namespace of this name (a leading `/` is added), made if there is none, to register
     /// handlers. Clients can join a namespace from its first `of` on.
     pub fn of(&mut self, name: &str) -> Namespace<'_, A> {
-        let name = if name.starts_with('/') {
-            name.to_owned()
-        } else {
-            format!("/{name}")
-        };
-        let key = self.hub.define(&name);
+        let key = self.hub.define(&full_name(name));
         if self.definitions.len() <= key.index() {
             self.definitions
                 .resize_with(key.index() + 1, Definition::default);
@@ -539,8 +538,10 @@ impl<A: App> Dispatch for Crank<A> {
     }
 
     fn dispatch(&mut self, flush: &mut dyn FnMut(&mut Engine)) {
+        self.tell_failed(flush);
         while let Some(event) = self.hub.poll_event() {
             self.handle_event(event, flush);
+            self.tell_failed(flush);
         }
     }
 
@@ -649,6 +650,7 @@ impl<A: App> Crank<A> {
                     flush,
                     |f, a, s| f(a, s, reason),
                 );
+                self.tell_failed(flush);
                 self.data[socket.index()] = None;
             }
             Event::Engine(event) => self.handle_engine_event(event, flush),
@@ -755,6 +757,14 @@ impl<A: App> Crank<A> {
         sheet.wipe();
         self.outbox.put_back(sheet);
         self.hub.refuse(socket, &refusal.json());
+    }
+
+    /// Tells those who asked in vain. Who then asks in vain again is told after the next event, so
+    /// that asking again and again ends with the socket.
+    fn tell_failed(&mut self, flush: &mut dyn FnMut(&mut Engine)) {
+        for (socket, then, error) in std::mem::take(&mut self.failed) {
+            self.fail(socket, then, error, flush);
+        }
     }
 
     fn fail(
@@ -927,7 +937,6 @@ impl<A: App> Crank<A> {
     /// Does what the handler that has just returned wrote down.
     fn apply(&mut self, flush: &mut dyn FnMut(&mut Engine)) {
         let mut sheet = self.outbox.take();
-        let mut failed = Vec::new();
         if !sheet.is_empty() {
             let mut continuations: Vec<_> = sheet.continuations.drain(..).map(Some).collect();
             for op in sheet.recorded.ops.drain(..) {
@@ -948,18 +957,19 @@ impl<A: App> Crank<A> {
                         let Some((socket, index)) = awaits else {
                             continue;
                         };
-                        failed.extend(
-                            continuations[index]
-                                .take()
-                                .map(|then| (socket, then, error)),
-                        );
+                        let then = continuations[index].take();
+                        self.failed.extend(then.map(|then| (socket, then, error)));
                     }
-                    Applied::RoomsFull => {
+                    refused @ (Applied::RoomsFull | Applied::RoomName) => {
+                        let cause = match refused {
+                            Applied::RoomName => Cause::RoomName,
+                            _ => Cause::RoomsFull,
+                        };
                         let socket = room_of.map(|socket| self.hub.id(socket));
                         sheet.problems.push(Problem {
                             event: None,
                             socket,
-                            cause: Cause::RoomsFull,
+                            cause,
                         });
                     }
                 }
@@ -974,9 +984,6 @@ impl<A: App> Crank<A> {
         }
         for problem in problems {
             self.report(problem);
-        }
-        for (socket, then, error) in failed {
-            self.fail(socket, then, error, flush);
         }
     }
 

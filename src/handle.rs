@@ -15,6 +15,7 @@ use serde::Serialize;
 
 use crate::{
     app::App,
+    namespace::full_name,
     outbox::Once,
     to::{Io, Rooms},
     token::{Emission, Errand, HandleError, Post, encode},
@@ -40,11 +41,11 @@ impl<A: App> Handle<A> {
         self.of("/").to(rooms)
     }
 
-    /// Another namespace. One that does not exist has nobody in it.
+    /// Another namespace (a leading `/` is added). One that does not exist has nobody in it.
     pub fn of(&self, namespace: &str) -> HandleTo<'_, A> {
         HandleTo {
             mailbox: &self.mailbox,
-            namespace: namespace.into(),
+            namespace: full_name(namespace).into(),
             rooms: Vec::new(),
             except: Vec::new(),
             is_volatile: false,

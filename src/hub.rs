@@ -125,6 +125,8 @@ pub enum Applied {
     Failed(AckError),
     /// The socket is in too many rooms.
     RoomsFull,
+    /// The room's name is too long.
+    RoomName,
 }
 
 /// A session as Socket.IO sees it.
@@ -275,8 +277,12 @@ impl Hub {
                 return Some(Event::Disconnected { socket, reason });
             }
             if let Some(event) = self.events.pop_front() {
-                if let Event::Disconnecting { socket, reason } = event {
-                    self.leaving = Some((socket, reason));
+                match event {
+                    Event::Disconnecting { socket, reason } => {
+                        self.leaving = Some((socket, reason));
+                    }
+                    Event::Withdrawn { socket } => self.gone.push(socket),
+                    _ => {}
                 }
                 return Some(event);
             }
@@ -803,15 +809,16 @@ impl Hub {
         if let Some(joining) = self.joining.remove(&socket) {
             self.engine.discharge(joining.bytes);
             self.clear_alarm(joining.alarm);
-            self.engine.release_handshake(session);
+            if presence == Presence::Connected {
+                self.engine.release_handshake(session);
+            }
         }
         match presence {
+            // The handshake stays: another CONNECT is to be judged by the same headers.
             Presence::Joining => {
                 self.roster.leave_all(socket);
-                // What its middleware had asked it will not be answered either.
                 self.fail_acks(socket);
                 self.events.push_back(Event::Withdrawn { socket });
-                self.gone.push(socket);
             }
             Presence::Connected => {
                 self.roster.sockets[socket.index()].presence = Presence::Leaving(reason);
@@ -889,6 +896,9 @@ impl Hub {
             Op::Join { socket, room } => {
                 let rooms_max = self.engine.config.rooms_per_socket_max as usize;
                 let name = text(arena, room);
+                if name.len() > self.engine.config.name_bytes_max as usize {
+                    return Applied::RoomName;
+                }
                 if self.roster.join(socket, name, rooms_max) {
                     Applied::Done
                 } else {

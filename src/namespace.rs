@@ -4,7 +4,7 @@
 //! list of each of its rooms at the place its own list says; a room without members does not exist; a
 //! socket's own room is its id and costs nothing; only connected sockets are found by a selection.
 
-use std::collections::HashMap;
+use std::{borrow::Cow, collections::HashMap};
 
 use slab::Slab;
 
@@ -419,6 +419,14 @@ impl Roster {
             self.epoch = 1;
         }
     }
+}
+
+/// A namespace's name as it travels: a missing slash at its beginning is added.
+pub fn full_name(name: &str) -> Cow<'_, str> {
+    if name.starts_with('/') {
+        return Cow::Borrowed(name);
+    }
+    Cow::Owned(format!("/{name}"))
 }
 
 /// Returns memory after many have left.

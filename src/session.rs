@@ -49,8 +49,11 @@ pub enum Carrier {
         ws: ConnKey,
         post: Option<ConnKey>,
     },
-    /// Closed by the server, and the client polls: its next GET is told.
-    Closing,
+    /// Closed by the server, and the client polls: its next GET is told, or the WebSocket that it was
+    /// about to move to.
+    Closing {
+        ws: Option<ConnKey>,
+    },
     Closed,
 }
 
@@ -83,7 +86,7 @@ pub enum Step {
     Park,
     /// Read the POST.
     Read,
-    /// The server has closed it: answer this GET with the close packet and forget the session.
+    /// The server has closed it: tell the client over this connection, and forget the session.
     Goodbye,
     /// Refuse the request and close the session: a second GET or POST while one is under way.
     Overlap,
@@ -300,10 +303,18 @@ impl Session {
                 Lost(conn),
             ) if post == conn => (WebSocket { ws, post: None }, Step::Ok),
 
-            (Closing, Get(_)) => (Closing, Step::Goodbye),
-            (Closing, Post(_)) => (Closing, Step::Read),
+            (same @ Closing { .. }, Get(_)) => (same, Step::Goodbye),
+            (same @ Closing { .. }, Post(_)) => (same, Step::Read),
+            // The client had stopped polling for the upgrade: it is told there.
+            (same @ Closing { ws: Some(ws) }, Probed(conn)) if ws == conn => {
+                (same, Step::Release(None))
+            }
+            (same @ Closing { ws: Some(ws) }, Upgrade(conn)) if ws == conn => (same, Step::Goodbye),
+            (Closing { ws: Some(ws) }, Lost(conn)) if ws == conn => {
+                (Closing { ws: None }, Step::Ok)
+            }
             (WebSocket { .. }, Get(_)) => (self.carrier, Step::Mismatch),
-            (same @ (Closing | Closed), Probe(_)) => (same, Step::Drop),
+            (same @ (Closing { .. } | Closed), Probe(_)) => (same, Step::Drop),
             (Closed, Get(_) | Post(_)) => (Closed, Step::Mismatch),
             (same, _) => (same, Step::Ok),
         };
@@ -340,7 +351,7 @@ impl Session {
 
     /// Whether messages are still accepted, either way.
     pub fn is_open(&self) -> bool {
-        !matches!(self.carrier, Carrier::Closing | Carrier::Closed)
+        !matches!(self.carrier, Carrier::Closing { .. } | Carrier::Closed)
     }
 
     /// The parked GET.

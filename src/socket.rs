@@ -157,7 +157,8 @@ impl<'a, A: App> Peer<'a, A> {
     }
 
     /// Puts it into a room, which exists from its first member on. Beyond
-    /// `Config::rooms_per_socket_max` the error hook is told.
+    /// `Config::rooms_per_socket_max`, or with a name beyond `Config::name_bytes_max`, the error hook is
+    /// told instead.
     pub fn join(&self, room: impl AsRef<str>) {
         self.desk.outbox.join(self.key, room.as_ref());
     }
@@ -180,7 +181,8 @@ impl<'a, A: App> Peer<'a, A> {
                 match op {
                     Op::Join { socket, room } if *socket == self.key => {
                         let room = name(room);
-                        if !rooms.contains(&room) {
+                        let is_own = SocketId::parse(&room) == Some(self.id());
+                        if !is_own && !rooms.contains(&room) {
                             rooms.push(room);
                         }
                     }

@@ -7,6 +7,7 @@ use serde::Serialize;
 use crate::{
     app::App,
     id::{NamespaceKey, SocketId, SocketKey},
+    namespace::full_name,
     op::{Select, Target},
     outbox::TimerId,
     raw::{WebSocket, WebSocketId},
@@ -69,9 +70,9 @@ impl<'a, A: App> Io<'a, A> {
             .map(move |&key| hub.id(key))
     }
 
-    /// Another namespace, if there is one of this name.
+    /// Another namespace, if there is one of this name (a leading `/` is added).
     pub fn of(&self, name: &str) -> Option<Io<'a, A>> {
-        let namespace = self.desk.hub.namespace_key(name)?;
+        let namespace = self.desk.hub.namespace_key(&full_name(name))?;
         Some(Io {
             desk: self.desk,
             namespace,

@@ -319,23 +319,22 @@ fn closing_a_session_closes_the_websocket_it_tries() {
     let discard: fn(&mut Engine, SessionKey) = |engine, session| {
         engine.discard(session, Reason::ForcedClose);
     };
-    for command in [close, discard] {
-        for is_pending in [false, true] {
-            let mut world = World::new();
-            let poller = world.poller();
-            let session = world.session();
-            let ws = world.probe(&poller.sid);
-            if is_pending {
-                world.poll(&poller);
-            }
-            world.act(|engine| command(engine, session));
-            assert_eq!(world.frames(ws), [Frame::close(None)]);
-            if is_pending {
-                assert_eq!(world.polled(&poller), "1");
-            }
-            world.send(ws, [text("2probe"), text("5")].concat());
-            assert_eq!(world.frames(ws), []);
+    // Closed in order while no GET waits, the client is told over whichever it asks next.
+    for (command, is_pending) in [(close, true), (discard, false), (discard, true)] {
+        let mut world = World::new();
+        let poller = world.poller();
+        let session = world.session();
+        let ws = world.probe(&poller.sid);
+        if is_pending {
+            world.poll(&poller);
         }
+        world.act(|engine| command(engine, session));
+        assert_eq!(world.frames(ws), [Frame::close(None)]);
+        if is_pending {
+            assert_eq!(world.polled(&poller), "1");
+        }
+        world.send(ws, [text("2probe"), text("5")].concat());
+        assert_eq!(world.frames(ws), []);
     }
 }
 
@@ -445,4 +444,23 @@ fn an_upgrade_is_the_same_however_it_is_cut() {
             (answers, world.frames(ws), world.take_told())
         },
     );
+}
+
+#[test]
+fn a_session_that_is_closed_while_its_client_moves_is_told_on_the_websocket() {
+    let mut world = World::new();
+    let poller = world.poller();
+    let session = world.session();
+    let ws = world.probe(&poller.sid);
+    world.send(ws, text("2probe"));
+    assert_eq!(world.texts(ws), ["3probe"]);
+    world.act(|engine| engine.send_text(session, &[b"last words"]));
+    let is_done = world.act(|engine| engine.close(session));
+    assert!(!is_done);
+    // The client has stopped polling, so that no GET will ever come.
+    world.send(ws, text("5"));
+    let frames = world.frames(ws);
+    assert_eq!(frames[0].payload, b"4last words");
+    assert_eq!(frames[1..], [Frame::close(None)]);
+    assert_eq!(world.reasons(), [Reason::ForcedClose]);
 }

@@ -124,7 +124,7 @@ impl Engine {
         let Some(state) = self.sessions.get_mut(session.index()) else {
             return Look::Again;
         };
-        if let Carrier::Probing { .. } = state.carrier {
+        if let Carrier::Probing { .. } | Carrier::Closing { .. } = state.carrier {
             return self.hear_probe(current, session, is_binary, &payload);
         }
         if is_binary {
@@ -230,6 +230,15 @@ impl Engine {
                     self.output_message(key, &frame);
                 }
                 Look::Event(Event::Upgraded { session })
+            }
+            // The server closed the session meanwhile: what waits, then the close frame.
+            Step::Goodbye => {
+                let mut queue = std::mem::take(&mut self.sessions[session.index()].queue);
+                while let Some(frame) = queue.pop() {
+                    self.output_message(key, &frame);
+                }
+                self.end_session(session, Reason::ForcedClose, b"1");
+                Look::Again
             }
             Step::Drop => self.drop_probe(key, session),
             _ => Look::Again,

@@ -49,7 +49,7 @@ impl Engine {
         let session = Session::new(secret, carrier, Some(hello));
         let session = SessionKey::new(self.sessions.insert(session));
         self.stats.sessions_opened += 1;
-        self.arm_session(session, self.config.ping_interval);
+        self.arm_first_ping(session);
         self.events.push_back(Event::Opened { session });
         let mut packet = Vec::new();
         let offers =
@@ -175,20 +175,28 @@ impl Engine {
                 self.end_session(key, Reason::ForcedClose, b"1");
                 is_writable
             }
-            Carrier::Polling { get: Some(_), .. } | Carrier::Probing { get: Some(_), .. } => {
+            Carrier::Polling { get: Some(_), .. } | Carrier::Probing { get: Some(_), .. }
+                if session.queue.is_empty() =>
+            {
                 self.end_session(key, Reason::ForcedClose, b"1");
                 true
             }
-            Carrier::Polling { .. } | Carrier::Probing { .. } => {
-                if let Carrier::Probing { ws, .. } = session.carrier {
-                    self.close_websocket(ws, None, "");
-                }
-                // The next GET is told (spec 2.1.10).
-                self.sessions[key.index()].carrier = Carrier::Closing;
+            Carrier::Polling { get, .. } | Carrier::Probing { get, .. } => {
+                // What waits goes first, in an answer of its own: the official client would forget
+                // messages that come in one payload with the close packet. The next GET is told
+                // (spec 2.1.10).
+                let ws = match session.carrier {
+                    Carrier::Probing { ws, .. } => Some(ws),
+                    _ => None,
+                };
+                session.carrier = Carrier::Closing { ws };
                 self.arm_session(key, self.config.close_timeout);
+                if let Some(get) = get {
+                    self.say_goodbye(get, key);
+                }
                 false
             }
-            Carrier::Closing => false,
+            Carrier::Closing { .. } => false,
             Carrier::Closed => true,
         }
     }
@@ -240,19 +248,21 @@ impl Engine {
         match carrier {
             Carrier::Polling { get, .. } | Carrier::Probing { get, .. } => {
                 if let Some(get) = get.filter(|get| self.is_parked(*get, key)) {
+                    // Not both in one payload: the official client would forget the messages.
                     let mut body = self.take_packets(&mut queue, usize::MAX);
-                    if !body.is_empty() {
-                        body.push(eio::SEPARATOR);
+                    if body.is_empty() {
+                        body.extend_from_slice(farewell);
                     }
-                    body.extend_from_slice(farewell);
                     self.answer_packets(get, &body);
                 }
                 if let Carrier::Probing { ws, .. } = carrier {
                     self.close_websocket(ws, None, "");
                 }
             }
-            Carrier::WebSocket { ws, .. } => self.close_websocket(ws, None, ""),
-            Carrier::Closing | Carrier::Closed => {}
+            Carrier::WebSocket { ws, .. } | Carrier::Closing { ws: Some(ws) } => {
+                self.close_websocket(ws, None, "");
+            }
+            Carrier::Closing { ws: None } | Carrier::Closed => {}
         }
         self.stats.sessions_closed += 1;
         self.events.push_back(Event::Closed {
@@ -455,7 +465,7 @@ impl Engine {
             return;
         };
         let (interval, timeout) = (self.config.ping_interval, self.config.ping_timeout);
-        if session.carrier == Carrier::Closing {
+        if let Carrier::Closing { .. } = session.carrier {
             return self.end_session(key, Reason::ForcedClose, b"1");
         }
         match session.beat(ms(interval), ms(timeout)) {
@@ -490,7 +500,7 @@ impl Engine {
                 session.queue.push(ping);
                 self.ask_for_answer(key);
             }
-            Carrier::Closing | Carrier::Closed => {}
+            Carrier::Closing { .. } | Carrier::Closed => {}
         }
     }
 
@@ -504,8 +514,21 @@ impl Engine {
     }
 
     pub(super) fn arm_session(&mut self, key: SessionKey, delay: Duration) {
-        self.session_timers
-            .arm(slot(key), timer::coalesce(self.now_ms + ms(delay)));
+        self.session_timers.arm(slot(key), self.now_ms + ms(delay));
+    }
+
+    /// The first ping comes a little early, in step with others', so that one waking of the loop
+    /// serves many; the pings after it keep the step. Early, because a client may count on the
+    /// session's end at interval and timeout after its opening.
+    fn arm_first_ping(&mut self, key: SessionKey) {
+        let interval = ms(self.config.ping_interval);
+        let at = self.now_ms + interval;
+        let early = if interval < PING_EXACT_MS {
+            0
+        } else {
+            STEP_MS + at % STEP_MS
+        };
+        self.session_timers.arm(slot(key), at - early);
     }
 
     pub(super) fn disarm_conn(&mut self, key: ConnKey) {
@@ -534,6 +557,12 @@ fn index(key: ConnKey) -> u32 {
 fn slot(key: SessionKey) -> u32 {
     u32::try_from(key.index()).expect("keys are 32 bits")
 }
+
+/// Shorter intervals between pings are kept to the millisecond.
+const PING_EXACT_MS: u64 = 128;
+
+/// The step that pings keep.
+const STEP_MS: u64 = 16;
 
 /// How long a silent session waits for its connection to be read.
 const RETRY: Duration = Duration::from_millis(100);

@@ -577,7 +577,7 @@ impl Engine {
                 conn.is_writable && !matches!(conn.queue, Queue::Many(_))
             }
             Carrier::Polling { get, .. } | Carrier::Probing { get, .. } => get.is_some(),
-            Carrier::Closing | Carrier::Closed => false,
+            Carrier::Closing { .. } | Carrier::Closed => false,
         }
     }
 
@@ -619,7 +619,7 @@ impl Engine {
         match state.carrier {
             Carrier::WebSocket { ws, .. } => self.output_message(ws, frame),
             Carrier::Polling { .. } | Carrier::Probing { .. } => self.hold(session, frame.clone()),
-            Carrier::Closing | Carrier::Closed => {}
+            Carrier::Closing { .. } | Carrier::Closed => {}
         }
     }
 
@@ -828,7 +828,7 @@ impl Engine {
                 put(&mut bytes);
                 self.hold(session, Frame::new(bytes, &self.gauge));
             }
-            Carrier::Closing | Carrier::Closed => {}
+            Carrier::Closing { .. } | Carrier::Closed => {}
         }
     }
 

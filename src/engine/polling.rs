@@ -134,19 +134,16 @@ impl Engine {
         }
     }
 
-    /// What was queued when the server closed the session, then the close packet (spec 2.1.10).
-    fn say_goodbye(&mut self, key: ConnKey, session: SessionKey) {
+    /// What was queued when the server closed the session; when that is gone, the close packet
+    /// (spec 2.1.10).
+    pub(super) fn say_goodbye(&mut self, key: ConnKey, session: SessionKey) {
         let mut queue = std::mem::take(&mut self.sessions[session.index()].queue);
-        let mut body = self.take_packets(&mut queue, self.packets_per_answer() - 1);
-        if !queue.is_empty() {
-            self.sessions[session.index()].queue = queue;
+        let body = self.take_packets(&mut queue, self.packets_per_answer());
+        self.sessions[session.index()].queue = queue;
+        if !body.is_empty() {
             return self.answer_packets(key, &body);
         }
-        if body.is_empty() {
-            body.push(b'6');
-        }
-        body.extend_from_slice(&[eio::SEPARATOR, b'1']);
-        self.answer_packets(key, &body);
+        self.answer_packets(key, &[b'6', eio::SEPARATOR, b'1']);
         self.end_session(session, Reason::ForcedClose, b"1");
     }
 

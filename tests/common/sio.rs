@@ -314,6 +314,12 @@ impl Party {
         panic!("deadlines without end");
     }
 
+    /// Time passes while the process is stopped; then it goes on.
+    pub fn sleep(&mut self, millis: u64) {
+        self.now += ms(millis);
+        self.turn();
+    }
+
     /// Everyone leaves; nothing may be left behind.
     pub fn finish(&mut self) {
         self.has_finished = true;
