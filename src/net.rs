@@ -271,19 +271,19 @@ impl Net {
                     self.is_accepting = false;
                     return;
                 }
-                // No descriptors or no memory: edge triggering will not remind us, so try again
-                // when something was closed, or in a while. Other errors concern one connection.
+                // This connection was over before it was accepted.
                 Err(error)
                     if matches!(
-                        error.raw_os_error(),
-                        Some(ENFILE | EMFILE | ENOBUFS | ENOMEM)
-                    ) =>
-                {
+                        error.kind(),
+                        io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted
+                    ) => {}
+                // No descriptors, no memory, or worse: edge triggering will not remind us, so try
+                // again when something was closed, or in a while.
+                Err(error) => {
                     log::warn!("accepting rests: {error}");
                     self.rests_until = Some(now + ACCEPT_REST);
                     return;
                 }
-                Err(_) => {}
             }
         }
     }
@@ -512,9 +512,3 @@ const ACCEPT_REST: Duration = Duration::from_millis(100);
 /// How long a server that was asked to end waits for its last connections.
 const CLOSING_MAX: Duration = Duration::from_secs(3);
 const CLOSING_TICK: Duration = Duration::from_millis(50);
-
-// Linux's numbers for what `accept` says when there is no room.
-const ENOMEM: i32 = 12;
-const ENFILE: i32 = 23;
-const EMFILE: i32 = 24;
-const ENOBUFS: i32 = 105;
