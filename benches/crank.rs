@@ -1,4 +1,5 @@
-//! What one turn of the crank costs without the kernel, in nanoseconds: `cargo bench --bench crank`.
+//! What one turn of the crank costs without the kernel, in nanoseconds: `cargo bench --bench
+//! crank`.
 //!
 //! Each line asserts what was answered. The figure is the best of several runs, because everything
 //! else on the machine can only make it worse.

@@ -1,8 +1,9 @@
 //! A million idle clients in one process, without descriptors: `cargo bench --bench scale`.
 //!
-//! Clients over WebSocket join `/`, answer their pings for a simulated hour, and echo now and then. The
-//! figures are bytes of heap for each, CPU for each client and minute, and the cost of one echo, at
-//! 10,000, 100,000 and 1,000,000 clients: flat is the goal. The kernel's part is not in them.
+//! Clients over WebSocket join `/`, answer their pings for a simulated hour, and echo now and then.
+//! The figures are bytes of heap for each, CPU for each client and minute, and the cost of one
+//! echo, at 10,000, 100,000 and 1,000,000 clients: flat is the goal. The kernel's part is not in
+//! them.
 
 mod common;
 

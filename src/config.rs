@@ -13,36 +13,41 @@ use crate::cors::Cors;
 pub struct Config {
     /// Where the protocol is served; a prefix of the request target. (official `/socket.io/`)
     pub path: String,
-    /// Time from opening, or from a ping, to the next ping. Engine.IO 4, "Heartbeat". (official 25 s)
+    /// Time from opening, or from a ping, to the next ping. Engine.IO 4, "Heartbeat". (official 25
+    /// s)
     pub ping_interval: Duration,
     /// Time from a ping to the end of a session that stays silent: `ping timeout`. (official 20 s)
     pub ping_timeout: Duration,
     /// Time from the 101 of an upgrade to its end; the session stays on polling. (official 10 s)
     pub upgrade_timeout: Duration,
-    /// Time from opening to the first namespace; beyond it the session is closed. Unlike the official
-    /// server it runs again when a client has left its last namespace. (official 45 s)
+    /// Time from opening to the first namespace; beyond it the session is closed. Unlike the
+    /// official server it runs again when a client has left its last namespace. (official 45 s)
     pub connect_timeout: Duration,
-    /// Time until a request's head is complete; beyond it 408 and close. (nginx 60 s, Apache 20-40 s)
+    /// Time until a request's head is complete; beyond it 408 and close. (nginx 60 s, Apache 20-40
+    /// s)
     pub head_timeout: Duration,
     /// Time from a request's head to the end of its body; beyond it 408 and close. (nginx 60 s)
     pub body_timeout: Duration,
-    /// Time an HTTP connection may stay idle between two requests; beyond it close. (node 5 s, nginx 75 s)
+    /// Time an HTTP connection may stay idle between two requests; beyond it close. (node 5 s,
+    /// nginx 75 s)
     pub keep_alive_timeout: Duration,
-    /// Time an application may take over a deferred judgement or answer; beyond it 503 and close, or
-    /// a refused namespace.
+    /// Time an application may take over a deferred judgement or answer; beyond it 503 and close,
+    /// or a refused namespace.
     pub decision_timeout: Duration,
-    /// Time a closing connection or session may take for its last bytes; beyond it they are dropped.
-    /// (official 30 s)
+    /// Time a closing connection or session may take for its last bytes; beyond it they are
+    /// dropped. (official 30 s)
     pub close_timeout: Duration,
     /// Which transports a handshake may ask for; another one is refused with code 0.
     pub transports: Transports,
     /// Whether the handshake offers the upgrade to WebSocket.
     pub allow_upgrades: bool,
-    /// Cross-origin headers; none are sent by default, so browsers keep other origins out of polling.
+    /// Cross-origin headers; none are sent by default, so browsers keep other origins out of
+    /// polling.
     pub cors: Option<Cors>,
     /// Whether the browser client is served at `<path>socket.io.js`.
     pub serve_client: bool,
-    /// What remains of a request's head once its first namespace is joined or refused.
+    /// What remains of a request's head once its first namespace is joined. Servers with several
+    /// namespaces whose middleware looks at headers should keep them.
     pub keep_headers: KeepHeaders,
 
     /// TCP connections at once; further ones wait in the kernel's queue. `None` is the smaller of
@@ -56,16 +61,17 @@ pub struct Config {
     pub accepts_per_turn_max: u32,
     /// Bytes of one request head; beyond it 431 and close. (node 16 KiB, nginx 8 KiB, h11 16 KiB)
     pub head_bytes_max: u32,
-    /// Headers of one request, at most 100; beyond it 431 and close. (Apache 100, httparse users 64)
+    /// Headers of one request, at most 100; beyond it 431 and close. (Apache 100, httparse users
+    /// 64)
     pub headers_max: u32,
-    /// Bytes of one HTTP body (beyond it 413) or one WebSocket message (1009); told to the client as
-    /// `maxPayload`. (official 1e6)
+    /// Bytes of one HTTP body (beyond it 413) or one WebSocket message (1009); told to the client
+    /// as `maxPayload`. (official 1e6)
     pub max_payload: u32,
     /// Packets in one polling payload from a client; beyond it the session is closed with
     /// `parse error`. (python-engineio 16, official none)
     pub packets_per_payload_max: u32,
-    /// Packets in one polling payload to a client; the rest waits for the next poll. python-engineio
-    /// refuses more than 16.
+    /// Packets in one polling payload to a client; the rest waits for the next poll.
+    /// python-engineio refuses more than 16.
     pub packets_per_answer_max: u32,
     /// Binary attachments of one packet; beyond it the connection is closed. (official 10)
     pub attachments_max: u32,
@@ -76,7 +82,8 @@ pub struct Config {
     pub incoming_bytes_max: u64,
     /// Namespaces one client may have joined; a further CONNECT is refused.
     pub namespaces_per_client_max: u32,
-    /// Packets held for a socket whose middleware has not decided; beyond it the connection is closed.
+    /// Packets held for a socket whose middleware has not decided; beyond it the connection is
+    /// closed.
     pub joining_packets_max: u32,
     /// Rooms of one socket, its own not counted; a further join is ignored and reported.
     pub rooms_per_socket_max: u32,

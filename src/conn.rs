@@ -1,9 +1,10 @@
-//! One TCP connection, from accept to its end: what it carries now, what it has received in part, and
-//! what it has yet to write.
+//! One TCP connection, from accept to its end: what it carries now, what it has received in part,
+//! and what it has yet to write.
 //!
-//! Not here: sockets, clocks, sessions, and the meaning of requests (`engine`). What always holds: an
-//! idle connection owns no heap; `inbox` exists only while something is there in part or waits for an
-//! answer; answers leave in the order of their requests because nothing is parsed while one is owed.
+//! Not here: sockets, clocks, sessions, and the meaning of requests (`engine`). What always holds:
+//! an idle connection owns no heap; `inbox` exists only while something is there in part or waits
+//! for an answer; answers leave in the order of their requests because nothing is parsed while one
+//! is owed.
 //!
 //! ```text
 //!   Head ──▶ Body ──▶ Posting ──▶ Head            requests, one after the other
@@ -62,8 +63,8 @@ pub enum State {
     WsClosing,
     /// The last bytes are queued; then the write side ends.
     Closing,
-    /// The write side has ended; what the peer still sends is discarded for a moment, because a reset
-    /// would destroy the answer on its way.
+    /// The write side has ended; what the peer still sends is discarded for a moment, because a
+    /// reset would destroy the answer on its way.
     Lingering,
     /// To be dropped at the turn's end.
     Dead,

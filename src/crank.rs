@@ -1,9 +1,9 @@
-//! The server without I/O: the application, its handlers, and the crank that brings events to them and
-//! their wishes to the hub.
+//! The server without I/O: the application, its handlers, and the crank that brings events to them
+//! and their wishes to the hub.
 //!
-//! Not here: sockets of the system (`net`), protocols (`hub`, `engine`). What always holds: only this
-//! file and `engine::server` call user code; while a handler runs the hub is only read; what it asked
-//! for is applied before the next packet is parsed.
+//! Not here: sockets of the system (`net`), protocols (`hub`, `engine`). What always holds: only
+//! this file and `engine::server` call user code; while a handler runs the hub is only read; what
+//! it asked for is applied before the next packet is parsed.
 
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
@@ -252,8 +252,8 @@ impl<A: App> Crank<A> {
         self
     }
 
-    /// Asks `judge` about every handshake, polling or WebSocket, before there is a session. A refusal
-    /// is answered with 403 and its message.
+    /// Asks `judge` about every handshake, polling or WebSocket, before there is a session. A
+    /// refusal is answered with 403 and its message.
     pub fn allow_request<F>(&mut self, judge: F) -> &mut Self
     where
         F: for<'a> FnMut(&mut A, &Handshake<'a>) -> Result<(), Refusal> + Send + 'static,
@@ -309,18 +309,22 @@ impl<A: App> Crank<A> {
     }
 
     /// Application WebSockets at this path, without Engine.IO; `*` is every path that nothing else
-    /// serves. Messages have at most `Config::max_payload` bytes; a silent peer is pinged and dropped
-    /// like a session.
+    /// serves. Messages have at most `Config::max_payload` bytes; a silent peer is pinged and
+    /// dropped like a session.
     pub fn websocket(&mut self, path: &str) -> RawNamespace<'_, A> {
-        self.hub.engine_mut().serve_raw(path);
-        self.raws.push(Raw {
-            path: path.into(),
-            open: None,
-            message: None,
-            close: None,
+        let known = self.raws.iter().position(|raw| *raw.path == *path);
+        let index = known.unwrap_or_else(|| {
+            self.hub.engine_mut().serve_raw(path);
+            self.raws.push(Raw {
+                path: path.into(),
+                open: None,
+                message: None,
+                close: None,
+            });
+            self.raws.len() - 1
         });
         RawNamespace {
-            raw: self.raws.last_mut().expect("one was pushed"),
+            raw: &mut self.raws[index],
         }
     }
 
@@ -459,7 +463,8 @@ impl<A: App> Namespace<'_, A> {
     }
 
     /// Asks `judge` whether a client may join; several are asked in their order. What it emits goes
-    /// out before the client learns that it has joined; if it refuses, nothing it asked for is done.
+    /// out before the client learns that it has joined; if it refuses, nothing it asked for is
+    /// done.
     pub fn middleware<F>(&mut self, judge: F) -> &mut Self
     where
         F: for<'a> FnMut(&mut A, Socket<'a, A>, &Handshake<'a>) -> Result<(), Refusal>
@@ -538,6 +543,8 @@ impl<A: App> Dispatch for Crank<A> {
     }
 
     fn dispatch(&mut self, flush: &mut dyn FnMut(&mut Engine)) {
+        // A handler that panicked, if that was caught, has left half of its wishes.
+        self.outbox.wipe();
         self.tell_failed(flush);
         while let Some(event) = self.hub.poll_event() {
             self.handle_event(event, flush);
@@ -554,6 +561,7 @@ impl<A: App> Dispatch for Crank<A> {
 
     fn handle_mail(&mut self, now: Instant, flush: &mut dyn FnMut(&mut Engine)) {
         self.hub.engine_mut().tick(now);
+        self.outbox.wipe();
         for mail in self.mailbox.take() {
             match mail {
                 Mail::Errand(errand) => self.run_errand(errand, flush),
@@ -753,9 +761,7 @@ impl<A: App> Crank<A> {
     }
 
     fn refuse(&mut self, socket: SocketKey, refusal: &Refusal) {
-        let mut sheet = self.outbox.take();
-        sheet.wipe();
-        self.outbox.put_back(sheet);
+        self.outbox.wipe();
         self.hub.refuse(socket, &refusal.json());
     }
 
@@ -1157,9 +1163,17 @@ fn root() -> NamespaceKey {
     NamespaceKey::new(0)
 }
 
+/// Other threads learn that there is nobody any more, however the server has ended.
+impl<A: App> Drop for Crank<A> {
+    fn drop(&mut self) {
+        self.mailbox.close();
+    }
+}
+
 /// Finds a socket's peer in a test or a low-level loop.
 impl<A: App> Crank<A> {
-    /// Reads a socket's data and rooms between turns; `None` if it is gone.
+    /// Looks at a socket between turns; `None` if it is gone. What the peer is asked to do is done,
+    /// and is written with the next turn.
     pub fn with_socket<R>(
         &mut self,
         id: crate::SocketId,
@@ -1168,7 +1182,9 @@ impl<A: App> Crank<A> {
         let key = self.hub.resolve(id)?;
         let desk = desk(&self.hub, &self.outbox, &self.post);
         let data = self.data.get_mut(key.index())?.as_mut()?;
-        Some(read(data, Peer { desk, key }))
+        let result = read(data, Peer { desk, key });
+        self.apply(&mut |_| ());
+        Some(result)
     }
 }
 

@@ -10,8 +10,8 @@ pub trait Dispatch {
     /// The connections: inputs and outputs of the loop.
     fn engine(&mut self) -> &mut Engine;
 
-    /// Tells the application everything that happened. During a broadcast `flush` is called to write
-    /// what is queued, so that the first receivers do not wait for the last.
+    /// Tells the application everything that happened. During a broadcast `flush` is called to
+    /// write what is queued, so that the first receivers do not wait for the last.
     fn dispatch(&mut self, flush: &mut dyn FnMut(&mut Engine));
 
     /// Time has passed, and everything readable has been read.

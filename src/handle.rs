@@ -31,7 +31,8 @@ impl<A: App> Handle<A> {
         Handle { mailbox }
     }
 
-    /// Sends an event to everyone in the namespace `/`. For the arguments see [`Peer::emit`](crate::Peer::emit).
+    /// Sends an event to everyone in the namespace `/`. For the arguments see
+    /// [`Peer::emit`](crate::Peer::emit).
     pub fn emit<T: Serialize>(&self, event: &str, args: T) -> Result<(), HandleError> {
         self.of("/").emit(event, args)
     }
@@ -60,7 +61,8 @@ impl<A: App> Handle<A> {
         self.mailbox.push(Mail::Run(Box::new(run)))
     }
 
-    /// Ends the server: sockets are told `server shutting down`, connections are closed, `run` returns.
+    /// Ends the server: sockets are told `server shutting down`, connections are closed, `run`
+    /// returns.
     pub fn close(&self) -> Result<(), HandleError> {
         self.mailbox.post(Errand::Close)
     }
@@ -159,11 +161,12 @@ impl<A: App> Mailbox<A> {
     }
 
     pub fn push(&self, mail: Mail<A>) -> Result<(), HandleError> {
+        // A panic elsewhere leaves the queue whole: it is only pushed to and taken.
+        let mut mails = self.mails.lock().unwrap_or_else(PoisonError::into_inner);
+        // Looked at while nobody can close: what is accepted is there to be taken.
         if self.is_closed.load(Relaxed) {
             return Err(HandleError::Closed);
         }
-        // A panic elsewhere leaves the queue whole: it is only pushed to and taken.
-        let mut mails = self.mails.lock().unwrap_or_else(PoisonError::into_inner);
         if mails.len() >= self.mails_max {
             return Err(HandleError::Full);
         }
@@ -185,6 +188,7 @@ impl<A: App> Mailbox<A> {
     /// From now on nothing is accepted; what is there is dropped.
     pub fn close(&self) {
         self.is_closed.store(true, Relaxed);
+        // Dropped outside the lock: a token among them posts its refusal.
         drop(self.take());
     }
 }

@@ -1,7 +1,7 @@
 //! The request that opened a session, as its application sees it.
 //!
-//! Not here: parsing (`codec::http`). What always holds: it is one copy of the request's head; what is
-//! asked for is found in it again, so that a session that keeps nothing pays nothing.
+//! Not here: parsing (`codec::http`). What always holds: it is one copy of the request's head; what
+//! is asked for is found in it again, so that a session that keeps nothing pays nothing.
 
 use std::{
     borrow::Cow,
@@ -81,8 +81,8 @@ impl Hello {
 /// The request that opened the session, and the payload with which the client joins a namespace.
 ///
 /// A session keeps it until its first namespace is joined; beyond that only what
-/// [`Config::keep_headers`](crate::Config::keep_headers) asks for. What was not kept reads as absent:
-/// no headers, an empty URL. The address is always there.
+/// [`Config::keep_headers`](crate::Config::keep_headers) asks for. What was not kept reads as
+/// absent: no headers, an empty URL. The address is always there.
 #[derive(Clone, Debug)]
 pub struct Handshake<'a> {
     hello: Option<&'a Hello>,

@@ -1,10 +1,11 @@
 //! Socket.IO 5 on top of the engine: namespaces joined and left, packets in, operations applied,
 //! broadcasts, acknowledgements.
 //!
-//! Not here: user code, I/O. It can be driven without the handler API: `handle_*` on `engine_mut()`,
-//! events out by `poll_event`, operations in by `apply`. What always holds: an event's payload is valid
-//! until the next `poll_event`; a socket's packets come between its `Connected` and its `Disconnecting`;
-//! a client that breaks the protocol loses its session, and nobody else notices.
+//! Not here: user code, I/O. It can be driven without the handler API: `handle_*` on
+//! `engine_mut()`, events out by `poll_event`, operations in by `apply`. What always holds: an
+//! event's payload is valid until the next `poll_event`; a socket's packets come between its
+//! `Connected` and its `Disconnecting`; a client that breaks the protocol loses its session, and
+//! nobody else notices.
 
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
@@ -1088,8 +1089,9 @@ impl Hub {
         Applied::FanOut
     }
 
-    /// Queues the broadcast for some hundred more of its receivers; `false` when it is done. What was
-    /// queued is to be written before the next call, so that the first do not wait for the last.
+    /// Queues the broadcast for some hundred more of its receivers; `false` when it is done. What
+    /// was queued is to be written before the next call, so that the first do not wait for the
+    /// last.
     pub fn fan_out(&mut self) -> bool {
         let Some(mut fan_out) = self.fan_out.take() else {
             return false;

@@ -1,9 +1,10 @@
-//! Ids and keys. A key is an index into a slab and never leaves the process; an id is what users and
-//! wires see: 15 bytes as 20 characters of base64url, 11 of them unguessable, 4 of them the slot.
+//! Ids and keys. A key is an index into a slab and never leaves the process; an id is what users
+//! and wires see: 15 bytes as 20 characters of base64url, 11 of them unguessable, 4 of them the
+//! slot.
 //!
-//! What always holds: an id names at most one living machine. Slots are reused, secrets are not, so a
-//! look-up is decode, index and compare, and needs no map. 20 characters matter: the sharded Redis
-//! adapter takes a room of that length for a private one (spec: 2.1.14).
+//! What always holds: an id names at most one living machine. Slots are reused, secrets are not, so
+//! a look-up is decode, index and compare, and needs no map. 20 characters matter: the sharded
+//! Redis adapter takes a room of that length for a private one (spec: 2.1.14).
 
 use std::{fmt, num::NonZeroU32, str::FromStr};
 
@@ -18,8 +19,8 @@ pub trait Entropy: Send {
     fn fill(&mut self, bytes: &mut [u8]);
 }
 
-/// The public id of a socket: what `socket.id` is to a JavaScript program. It names the socket's own
-/// room, and it is not the session's id, which is a secret between the client and the server.
+/// The public id of a socket: what `socket.id` is to a JavaScript program. It names the socket's
+/// own room, and it is not the session's id, which is a secret between the client and the server.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SocketId(Id);
 
@@ -61,7 +62,8 @@ impl Id {
         u32::from_be_bytes([a, b, c, d])
     }
 
-    /// Compares without leaving early, so that time tells nothing about how much of a guess was right.
+    /// Compares without leaving early, so that time tells nothing about how much of a guess was
+    /// right.
     fn has_secret(self, secret: &Secret) -> bool {
         let differing = self
             .0

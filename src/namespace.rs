@@ -1,8 +1,9 @@
 //! Sockets, namespaces and rooms: who is where, and who is meant.
 //!
-//! Not here: packets, sessions' transports, user code. What always holds: a socket stands in the member
-//! list of each of its rooms at the place its own list says; a room without members does not exist; a
-//! socket's own room is its id and costs nothing; only connected sockets are found by a selection.
+//! Not here: packets, sessions' transports, user code. What always holds: a socket stands in the
+//! member list of each of its rooms at the place its own list says; a room without members does not
+//! exist; a socket's own room is its id and costs nothing; only connected sockets are found by a
+//! selection.
 
 use std::{borrow::Cow, collections::HashMap};
 
@@ -40,7 +41,8 @@ pub struct Member {
     mark: u32,
     /// Acknowledgements it owes.
     pub acks_count: u32,
-    /// The rooms it is in, and its place there. Nothing while it is in none; boxed because most are.
+    /// The rooms it is in, and its place there. Nothing while it is in none; boxed because most
+    /// are.
     #[expect(
         clippy::box_collection,
         reason = "8 bytes for a socket without rooms, not 24"
@@ -224,8 +226,8 @@ impl Roster {
 
 // Rooms.
 impl Roster {
-    /// Puts a socket into a room; `false` if it is in `rooms_max` rooms already. In its own room, which
-    /// its id names, it is anyway.
+    /// Puts a socket into a room; `false` if it is in `rooms_max` rooms already. In its own room,
+    /// which its id names, it is anyway.
     pub fn join(&mut self, key: SocketKey, name: &str, rooms_max: usize) -> bool {
         let socket = &self.sockets[key.index()];
         if matches!(socket.presence, Presence::Leaving(_) | Presence::Gone)

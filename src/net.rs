@@ -2,8 +2,8 @@
 //!
 //! Not here: protocols and user code, which are behind `Dispatch`. What always holds: a stream is
 //! registered once, edge-triggered, for its whole life; a turn reads each connection once; what was
-//! produced for the connection just read leaves right after its own dispatch, everything else at the
-//! turn's end, in one write each; slots are freed at the end of a turn.
+//! produced for the connection just read leaves right after its own dispatch, everything else at
+//! the turn's end, in one write each; slots are freed at the end of a turn.
 
 use std::{
     fs::File,
@@ -187,8 +187,8 @@ impl Net {
         }
     }
 
-    /// Reads everything that is readable, once. Tells whether another thread has called, and whether
-    /// the kernel had more events than it could say.
+    /// Reads everything that is readable, once. Tells whether another thread has called, and
+    /// whether the kernel had more events than it could say.
     fn read(&mut self, server: &mut impl Dispatch, now: Instant) -> (bool, bool) {
         let (mut is_woken, mut events_count) = (false, 0);
         let again = std::mem::take(&mut self.again);
@@ -216,8 +216,8 @@ impl Net {
         (is_woken, events_count == EVENTS_MAX)
     }
 
-    /// Reads a connection once and lets the server think about it. If the buffer was filled there is
-    /// more, which waits for the next turn: one client must not keep the others from being read.
+    /// Reads a connection once and lets the server think about it. If the buffer was filled there
+    /// is more, which waits for the next turn: one client must not keep the others from being read.
     fn read_from(&mut self, server: &mut impl Dispatch, key: ConnKey, now: Instant, is_end: bool) {
         let Some(stream) = self.streams.get(key) else {
             return;

@@ -21,8 +21,8 @@ use crate::{
     to::Io,
 };
 
-/// One handler's requests. The cell is the crate's only one: methods of `Socket` take `&self`, and the
-/// sheet is taken, written on and put back, so no borrow lives long enough to be met twice.
+/// One handler's requests. The cell is the crate's only one: methods of `Socket` take `&self`, and
+/// the sheet is taken, written on and put back, so no borrow lives long enough to be met twice.
 pub struct Outbox<A: App> {
     sheet: Cell<Option<Box<Sheet<A>>>>,
     scratch: Cell<Vec<u8>>,
@@ -90,6 +90,11 @@ impl<A: App> Outbox<A> {
 
     pub fn put_back(&self, sheet: Box<Sheet<A>>) {
         self.sheet.set(Some(sheet));
+    }
+
+    /// Forgets what was written: the handler refused, or it panicked and somebody caught that.
+    pub fn wipe(&self) {
+        self.write(Sheet::wipe);
     }
 
     /// Writes on the sheet.

@@ -14,8 +14,8 @@ use crate::{
     net::{Net, Urandom, unix_ms},
 };
 
-/// A Socket.IO server. Handlers are registered by the methods of [`Crank`], which it derefs to; `run`
-/// then serves on the calling thread.
+/// A Socket.IO server. Handlers are registered by the methods of [`Crank`], which it derefs to;
+/// `run` then serves on the calling thread.
 ///
 /// ```no_run
 /// use emio::Server;

@@ -1,8 +1,8 @@
 //! One Engine.IO session, whatever carries it. It outlives its TCP connections.
 //!
 //! Not here: bytes, HTTP, namespaces, clocks. Every change of carrier is in `Session::step`, every
-//! decision of the heartbeat in `Session::beat`. What always holds: at most one GET is parked, at most
-//! one POST is under way, and a closed session has neither carrier nor queue.
+//! decision of the heartbeat in `Session::beat`. What always holds: at most one GET is parked, at
+//! most one POST is under way, and a closed session has neither carrier nor queue.
 //!
 //! ```text
 //!   Polling ──probe──▶ Probing ──upgrade──▶ WebSocket
@@ -49,8 +49,8 @@ pub enum Carrier {
         ws: ConnKey,
         post: Option<ConnKey>,
     },
-    /// Closed by the server, and the client polls: its next GET is told, or the WebSocket that it was
-    /// about to move to.
+    /// Closed by the server, and the client polls: its next GET is told, or the WebSocket that it
+    /// was about to move to.
     Closing {
         ws: Option<ConnKey>,
     },
@@ -111,7 +111,8 @@ pub enum Heart {
     Waiting,
     /// A ping is out.
     Pinged,
-    /// A ping is out, and the interval to the next has passed already (it is shorter than the timeout).
+    /// A ping is out, and the interval to the next has passed already (it is shorter than the
+    /// timeout).
     Overdue,
     /// The ping was answered; nothing to do until the deadline that is armed.
     Ponged,

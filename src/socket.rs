@@ -97,7 +97,8 @@ impl<'a, A: App> Peer<'a, A> {
     }
 
     /// The request that opened its session, as far as it is kept: all of it in middleware and
-    /// `on_connect` of the first namespace, later what [`Config::keep_headers`](crate::Config) says.
+    /// `on_connect` of the first namespace, later what [`Config::keep_headers`](crate::Config)
+    /// says.
     pub fn handshake(&self) -> Handshake<'a> {
         self.desk.hub.handshake(self.key)
     }
@@ -118,8 +119,8 @@ impl<'a, A: App> Peer<'a, A> {
             .emit(Target::Socket(self.key), event, &args, true, None);
     }
 
-    /// Sends an event and calls `then` with the client's answer, or with the reason why there is none:
-    /// after `timeout`, or at once when the socket is gone.
+    /// Sends an event and calls `then` with the client's answer, or with the reason why there is
+    /// none: after `timeout`, or at once when the socket is gone.
     pub fn emit_with_ack<E, T, F>(&self, event: &str, args: E, timeout: Duration, then: F)
     where
         E: Serialize,
@@ -139,14 +140,14 @@ impl<'a, A: App> Peer<'a, A> {
             .emit(to, event, &args, false, Some((timeout, then)));
     }
 
-    /// Answers the acknowledgement that the event being handled asks for. Without one, and after the
-    /// first answer, nothing happens.
+    /// Answers the acknowledgement that the event being handled asks for. Without one, and after
+    /// the first answer, nothing happens.
     pub fn reply<T: Serialize>(&self, args: T) {
         self.desk.outbox.reply(self.id(), &args);
     }
 
-    /// Takes the acknowledgement, to be answered later or elsewhere. `None` if none was asked for, or
-    /// it was answered.
+    /// Takes the acknowledgement, to be answered later or elsewhere. `None` if none was asked for,
+    /// or it was answered.
     pub fn ack(&self) -> Option<Ack> {
         let ack = self.desk.outbox.write(|sheet| sheet.ack.take())?;
         Some(Ack {
@@ -157,8 +158,8 @@ impl<'a, A: App> Peer<'a, A> {
     }
 
     /// Puts it into a room, which exists from its first member on. Beyond
-    /// `Config::rooms_per_socket_max`, or with a name beyond `Config::name_bytes_max`, the error hook is
-    /// told instead.
+    /// `Config::rooms_per_socket_max`, or with a name beyond `Config::name_bytes_max`, the error
+    /// hook is told instead.
     pub fn join(&self, room: impl AsRef<str>) {
         self.desk.outbox.join(self.key, room.as_ref());
     }
@@ -232,7 +233,8 @@ impl<'a, A: App> Peer<'a, A> {
         });
     }
 
-    /// Closes the connection below, without telling the client's namespaces first: it will reconnect.
+    /// Closes the connection below, without telling the client's namespaces first: it will
+    /// reconnect.
     pub fn close_connection(&self) {
         self.desk.outbox.op(Op::CloseSession { socket: self.key });
     }

@@ -1,8 +1,8 @@
 //! Promises to answer later, from anywhere: an acknowledgement, a judgement, an HTTP answer.
 //!
-//! What always holds: a token can be used once, because using it consumes it; it names its target by an
-//! id that is never reused, so a late token changes nothing; one that is dropped unused refuses, so
-//! that nobody waits for a decision that was forgotten.
+//! What always holds: a token can be used once, because using it consumes it; it names its target
+//! by an id that is never reused, so a late token changes nothing; one that is dropped unused
+//! refuses, so that nobody waits for a decision that was forgotten.
 
 use std::{fmt, sync::Arc};
 
@@ -85,8 +85,8 @@ impl fmt::Display for HandleError {
 
 impl std::error::Error for HandleError {}
 
-/// An acknowledgement that a client waits for; taken by `socket.ack()`, answered once, from anywhere.
-/// Dropped unused, the client's own timeout tells it.
+/// An acknowledgement that a client waits for; taken by `socket.ack()`, answered once, from
+/// anywhere. Dropped unused, the client's own timeout tells it.
 #[must_use = "the client waits for the reply"]
 pub struct Ack {
     pub(crate) to: SocketId,
@@ -95,8 +95,8 @@ pub struct Ack {
 }
 
 impl Ack {
-    /// Answers with these arguments: a tuple is several, anything else one. A client that has left is
-    /// no error.
+    /// Answers with these arguments: a tuple is several, anything else one. A client that has left
+    /// is no error.
     pub fn reply<T: Serialize>(self, args: T) -> Result<(), HandleError> {
         let (json, attachments) = encode(None, &args)?;
         self.post.post(Errand::Reply {

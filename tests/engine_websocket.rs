@@ -376,14 +376,14 @@ fn wire_2_4_the_server_pings_the_websocket_and_waits_for_the_pong() {
     let mut world = World::brisk();
     let (ws, _) = world.websocket();
     for _ in 0..5 {
-        world.advance(340);
+        world.advance(300);
         assert_eq!(world.texts(ws), ["2"]);
         world.send(ws, text("3"));
     }
     // One that is not asked for does not count for the next.
     world.send(ws, text("3"));
     world.take_told();
-    world.advance(250);
+    world.advance(290);
     assert_eq!(world.texts(ws), ["2"]);
     world.send(
         ws,

@@ -1,5 +1,5 @@
-//! The structure of the source, held by a test: who may import whom, which file names which package,
-//! and what must not stand anywhere.
+//! The structure of the source, held by a test: who may import whom, which file names which
+//! package, and what must not stand anywhere.
 
 use std::{
     collections::BTreeMap,

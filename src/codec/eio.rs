@@ -1,7 +1,8 @@
 //! Engine.IO 4 packets: one digit and its data, and the polling payload that joins them with 0x1e.
 //!
-//! Not here: WebSocket frames, HTTP, sessions, and what a packet does. What always holds: nothing is
-//! kept between calls, and no input panics. Engine.IO protocol, "Packet types" and "HTTP long-polling".
+//! Not here: WebSocket frames, HTTP, sessions, and what a packet does. What always holds: nothing
+//! is kept between calls, and no input panics. Engine.IO protocol, "Packet types" and "HTTP
+//! long-polling".
 
 use std::{fmt, ops::Range};
 

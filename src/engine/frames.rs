@@ -171,7 +171,8 @@ impl Engine {
                 state.ponged();
                 Look::Again
             }
-            // The official server ignores it and waits for the heartbeat; the client said it leaves.
+            // The official server ignores it and waits for the heartbeat; the client said it
+            // leaves.
             Ok(Packet::Close) => {
                 self.end_session(session, Reason::TransportClose, b"1");
                 self.end_after_close(key);

@@ -1,5 +1,6 @@
-//! Engine.IO 4 as one value: connections, sessions and their deadlines, without I/O and without user
-//! code. It is complete by itself; Socket.IO (`hub`) is a user of it, and so is `engine::Server`.
+//! Engine.IO 4 as one value: connections, sessions and their deadlines, without I/O and without
+//! user code. It is complete by itself; Socket.IO (`hub`) is a user of it, and so is
+//! `engine::Server`.
 //!
 //! Not here: sockets of the system, clocks, randomness. Bytes, time and entropy are arguments.
 //! Inputs are `handle_*`, outputs are `poll_*`, commands are verbs. What always holds: after an
@@ -99,7 +100,8 @@ pub enum Event {
     },
     /// A session has moved from polling to its WebSocket.
     Upgraded { session: SessionKey },
-    /// A session is over. Its key is free once this event has been taken and `poll_dead` was called.
+    /// A session is over. Its key is free once this event has been taken and `poll_dead` was
+    /// called.
     Closed { session: SessionKey, reason: Reason },
     /// A request outside the protocol; answered by `respond`.
     Request {
@@ -184,7 +186,8 @@ struct Payload {
     packets_count: u32,
 }
 
-/// Output of the connection being read, gathered so that one write carries it and nothing is allocated.
+/// Output of the connection being read, gathered so that one write carries it and nothing is
+/// allocated.
 struct Cork {
     conn: Option<ConnKey>,
     bytes: Vec<u8>,
@@ -553,7 +556,8 @@ impl Engine {
             .map(|hello| hello.request())
     }
 
-    /// The same with the payload of a CONNECT packet (JSON text, or nothing), however little was kept.
+    /// The same with the payload of a CONNECT packet (JSON text, or nothing), however little was
+    /// kept.
     pub(crate) fn handshake_with(&self, session: SessionKey, auth: &str) -> Handshake<'_> {
         let Some(state) = self.sessions.get(session.index()) else {
             return Handshake::new(None, [0; 16], auth);
@@ -568,14 +572,12 @@ impl Engine {
         )
     }
 
-    /// Whether a message would be handed to the kernel or a waiting poll at once: what volatile needs.
+    /// Whether a message would be handed to the kernel or a waiting poll at once: what volatile
+    /// needs.
     pub fn is_writable(&self, session: SessionKey) -> bool {
         let session = &self.sessions[session.index()];
         match session.carrier {
-            Carrier::WebSocket { ws, .. } => {
-                let conn = &self.conns[ws.index()];
-                conn.is_writable && !matches!(conn.queue, Queue::Many(_))
-            }
+            Carrier::WebSocket { ws, .. } => self.conns[ws.index()].is_writable,
             Carrier::Polling { get, .. } | Carrier::Probing { get, .. } => get.is_some(),
             Carrier::Closing { .. } | Carrier::Closed => false,
         }
@@ -845,8 +847,8 @@ impl Engine {
         bytes
     }
 
-    /// Queues a message for a session that polls, whose parked GET is answered at the turn's end. If
-    /// the backlog is full already, the session ends.
+    /// Queues a message for a session that polls, whose parked GET is answered at the turn's end.
+    /// If the backlog is full already, the session ends.
     fn hold(&mut self, key: SessionKey, frame: Frame) {
         let backlog_bytes = self.sessions[key.index()].queue.bytes();
         let is_full = backlog_bytes > self.config.backlog_bytes_max as usize;

@@ -1,5 +1,6 @@
 //! One `Engine` in a world of its own: a clock the test moves, peers that are buffers, randomness
-//! from a seed. `drain` is the loop of the contract, `advance` what a server does while time passes.
+//! from a seed. `drain` is the loop of the contract, `advance` what a server does while time
+//! passes.
 //!
 //! Not here: sockets of the system, and any knowledge of how the engine works inside. What always
 //! holds, because a dropped world asserts it: a session is told opened, then heard, then closed,

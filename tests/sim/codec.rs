@@ -1,5 +1,5 @@
-//! What clients write and read, byte by byte: HTTP/1.1, WebSocket frames, payloads, Socket.IO packets.
-//! A codec of its own, so that no fault of the crate's can hide in it.
+//! What clients write and read, byte by byte: HTTP/1.1, WebSocket frames, payloads, Socket.IO
+//! packets. A codec of its own, so that no fault of the crate's can hide in it.
 
 /// One HTTP answer.
 #[derive(Clone, Debug)]
@@ -16,7 +16,9 @@ pub fn take_answer(bytes: &mut Vec<u8>) -> Option<Answer> {
     let head = std::str::from_utf8(&bytes[..end]).expect("a head is text");
     let mut lines = head.split("\r\n");
     let status = lines.next().expect("a status line");
-    let status = status.strip_prefix("HTTP/1.1 ").expect("an HTTP/1.1 answer");
+    let status = status
+        .strip_prefix("HTTP/1.1 ")
+        .expect("an HTTP/1.1 answer");
     let status: u16 = status[..3].parse().expect("a status");
     let (mut len, mut is_last) = (0, false);
     for (name, value) in lines.filter_map(|line| line.split_once(": ")) {
@@ -50,8 +52,14 @@ pub fn take_frame(bytes: &mut Vec<u8>) -> Option<Frame> {
     assert_eq!(first & 0xF0, 0x80, "a whole frame without reserved bits");
     assert_eq!(second & 0x80, 0, "a server does not mask");
     let (head, len) = match second {
-        126 => (4, usize::from(u16::from_be_bytes(bytes.get(2..4)?.try_into().ok()?))),
-        127 => (10, u64::from_be_bytes(bytes.get(2..10)?.try_into().ok()?) as usize),
+        126 => (
+            4,
+            usize::from(u16::from_be_bytes(bytes.get(2..4)?.try_into().ok()?)),
+        ),
+        127 => (
+            10,
+            u64::from_be_bytes(bytes.get(2..10)?.try_into().ok()?) as usize,
+        ),
         len => (2, usize::from(len)),
     };
     let payload = bytes.get(head..head + len)?.to_vec();

@@ -1,8 +1,8 @@
 //! An allocator that counts what the server holds: bytes taken while the server runs, however and
 //! whenever they are given back.
 //!
-//! What always holds: each block bears the mark of whoever took it, so a block that changes hands is
-//! still counted where it belongs. Counts are of one thread, because each test runs in its own.
+//! What always holds: each block bears the mark of whoever took it, so a block that changes hands
+//! is still counted where it belongs. Counts are of one thread, because each test runs in its own.
 
 use std::{
     alloc::{GlobalAlloc, Layout, System},

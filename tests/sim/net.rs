@@ -27,6 +27,10 @@ pub struct Net {
     again: Vec<ConnKey>,
     backlog: VecDeque<usize>,
     is_closed: bool,
+    /// Connections on which something may still happen.
+    pub live: Vec<usize>,
+    pub bytes_up: usize,
+    pub bytes_down: usize,
     /// The next byte of either direction at which everything is cut once.
     pub cut: Option<Cut>,
 }
@@ -95,6 +99,7 @@ impl Net {
         if !self.is_closed {
             self.backlog.push_back(wire);
         }
+        self.live.push(wire);
         wire
     }
 
@@ -126,7 +131,41 @@ impl Net {
                 *left -= max.min(moved);
             }
         }
-        if is_up { at.deliver_up(max) } else { at.deliver_down(max) }
+        if is_up {
+            let before = at.up_flight.len();
+            let has_moved = at.deliver_up(max);
+            self.bytes_up += before - at.up_flight.len();
+            return has_moved;
+        }
+        let before = at.down.len();
+        let has_moved = at.deliver_down(max);
+        self.bytes_down += before - at.down.len();
+        has_moved
+    }
+
+    /// Forgets the connections on which nothing more happens.
+    pub fn prune(&mut self) {
+        let wires = &self.wires;
+        let backlog = &self.backlog;
+        self.live.retain(|&wire| {
+            let at = &wires[wire];
+            at.key.is_some() || backlog.contains(&wire) || (!at.is_ended && !at.is_stalled)
+        });
+    }
+
+    /// Whether something is under way to the server.
+    pub fn has_flight(&self) -> bool {
+        let is_moving = |wire: &Wire| {
+            let has_end = wire.up_end.is_some() && !wire.is_up_ended;
+            wire.key.is_some() && !wire.is_stalled && (!wire.up_flight.is_empty() || has_end)
+        };
+        self.live.iter().any(|&wire| is_moving(&self.wires[wire]))
+    }
+
+    /// Whether the server has read all that arrived of a request, of whose body some is under way.
+    pub fn is_being_heard(&self, wire: usize, body_bytes: usize) -> bool {
+        let at = &self.wires[wire];
+        at.up_arrived.is_empty() && (1..=body_bytes).contains(&at.up_flight.len())
     }
 
     /// Whether the server has not ended the connection, as far as the client knows.
@@ -206,7 +245,8 @@ impl Net {
     /// Whether the loop would wake without a deadline.
     pub fn is_ready(&self) -> bool {
         let is_ready = |wire: &Wire| wire.key.is_some() && (wire.is_readable || wire.is_writable);
-        !self.again.is_empty() || !self.backlog.is_empty() || self.wires.iter().any(is_ready)
+        let is_any_ready = self.live.iter().any(|&wire| is_ready(&self.wires[wire]));
+        !self.again.is_empty() || !self.backlog.is_empty() || is_any_ready
     }
 
     /// One turn. Afterwards nothing may be left that only another wake-up would bring forward.
@@ -214,7 +254,8 @@ impl Net {
         for key in std::mem::take(&mut self.again) {
             self.read_from(crank, key, now, false);
         }
-        let mut ready: Vec<_> = (0..self.wires.len())
+        let live = self.live.iter().copied();
+        let mut ready: Vec<_> = live
             .filter(|&wire| self.wires[wire].key.is_some())
             .filter(|&wire| self.wires[wire].is_readable || self.wires[wire].is_writable)
             .collect();
@@ -245,9 +286,14 @@ impl Net {
                 crank.handle_mail(now, &mut flush);
             }
             crank.handle_timeout(now, &mut flush);
-            flush(crank.engine());
-            crank.dispatch(&mut flush);
-            flush(crank.engine());
+            loop {
+                crank.dispatch(&mut flush);
+                let Some(key) = crank.engine().poll_dirty() else {
+                    break;
+                };
+                transmit(wires, streams, cut, crank.engine(), key);
+                flush(crank.engine());
+            }
         });
         self.reap(crank);
         if crank.is_closing() {
@@ -308,7 +354,11 @@ impl Net {
             if self.streams.len() <= key.index() {
                 self.streams.resize(key.index() + 1, None);
             }
-            assert_eq!(self.streams[key.index()], None, "a slot was given away twice");
+            assert_eq!(
+                self.streams[key.index()],
+                None,
+                "a slot was given away twice"
+            );
             self.streams[key.index()] = Some(wire);
             let at = &mut self.wires[wire];
             at.key = Some(key);

@@ -1,5 +1,5 @@
-//! What load generators talk to: `bench-server PORT`. A small application such as a user would write,
-//! with nothing in it that is there for the measurement.
+//! What load generators talk to: `bench-server PORT`. A small application such as a user would
+//! write, with nothing in it that is there for the measurement.
 
 use std::{env, io};
 

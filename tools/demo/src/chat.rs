@@ -1,5 +1,5 @@
-//! The chat: everyone who has the page open talks to everyone. The contract with the page is written
-//! at the top of `site/chat.js`.
+//! The chat: everyone who has the page open talks to everyone. The contract with the page is
+//! written at the top of `site/chat.js`.
 
 use emio::{App, Bytes, Reason, Server, Socket};
 use serde::{Deserialize, Serialize};

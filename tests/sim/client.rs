@@ -1,0 +1,843 @@
+//! A client: an Engine.IO transport, or both, and Socket.IO on top, in as many manners as peers have.
+//!
+//! What always holds: what it sends it tells the model when it sends it; what it receives it asks the
+//! model about; it reports an end of its session only to have it explained.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use super::{
+    Rng,
+    app::{Command, Hello, Load, blob, pad},
+    codec::{self, Answer, Packet, Sio},
+    model::{Join, LooseRefusal, Model, Sent, Session, What},
+    net::{End, Net},
+    trace,
+};
+
+pub struct Client {
+    pub id: usize,
+    pub style: Style,
+    pub phase: Phase,
+    sid: String,
+    get: Line,
+    post: Line,
+    ws: Option<Ws>,
+    /// Engine.IO packets to be sent.
+    out: VecDeque<Packet>,
+    partial: Option<(Sio, Vec<Vec<u8>>)>,
+    pub places: BTreeMap<&'static str, Place>,
+    /// Events that want an answer: namespace and id to token.
+    acks: BTreeMap<(String, u64), u64>,
+    next_ack: u64,
+    /// Asks that are not answered yet: namespace, id, token.
+    pub asks: Vec<(String, u64, u64)>,
+    pub window: usize,
+    pings_sent: usize,
+    pub has_upgraded: bool,
+}
+
+/// How a client behaves.
+#[derive(Clone, Copy, Debug)]
+pub struct Style {
+    pub is_websocket: bool,
+    /// One connection per request instead of two that stay.
+    pub reconnects: bool,
+    /// Asks the server to end the connection after each answer.
+    pub says_close: bool,
+    /// The next GET is sent behind the one that is parked.
+    pub pipelines: bool,
+    pub is_chunked: bool,
+    pub fragments: bool,
+    /// Finishes the upgrade without waiting for its polls.
+    pub is_hasty: bool,
+    /// Answers every ask at once; others take their time.
+    pub is_prompt: bool,
+    /// Uses only one packet per POST.
+    pub is_slow_poster: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Phase {
+    Fresh,
+    Open,
+    Over,
+}
+
+/// A namespace that it joins, or has joined.
+#[derive(Clone, Debug)]
+pub struct Place {
+    pub join: u64,
+    pub id: Option<String>,
+}
+
+/// One side of polling.
+#[derive(Default)]
+struct Line {
+    wire: Option<usize>,
+    /// Requests that are not answered.
+    owed: usize,
+    /// The connection has carried an answer.
+    is_used: bool,
+    request: Vec<u8>,
+    body_bytes: usize,
+}
+
+struct Ws {
+    wire: usize,
+    stage: Stage,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Stage {
+    Handshake,
+    Probing,
+    /// The server has answered the probe; polls are being finished.
+    Pausing,
+    Carrying,
+    /// Close frames are on their way.
+    Closing,
+}
+
+/// What a client works with.
+pub struct Env<'a> {
+    pub net: &'a mut Net,
+    pub model: &'a mut Model,
+    pub rng: &'a mut Rng,
+    pub now: u64,
+    pub tokens: &'a mut u64,
+}
+
+impl Client {
+    pub fn new(id: usize, style: Style, window: usize, env: &mut Env<'_>) -> Client {
+        let session = Session {
+            opened_at: env.now,
+            homeless_since: Some(env.now),
+            is_websocket_only: style.is_websocket,
+            ..Session::default()
+        };
+        env.model.sessions.push(session);
+        trace!("client {id} {style:?} window {window}");
+        let mut client = Client {
+            id,
+            style,
+            phase: Phase::Fresh,
+            sid: String::new(),
+            get: Line::default(),
+            post: Line::default(),
+            ws: None,
+            out: VecDeque::new(),
+            partial: None,
+            places: BTreeMap::new(),
+            acks: BTreeMap::new(),
+            next_ack: 0,
+            asks: Vec::new(),
+            window,
+            pings_sent: 0,
+            has_upgraded: false,
+        };
+        if style.is_websocket {
+            client.open_websocket(env);
+        } else {
+            client.send_get(env);
+        }
+        client
+    }
+
+    pub fn is_healthy(&self, model: &Model) -> bool {
+        model.sessions[self.id].trouble.is_none() && !model.has_crossed(self.id)
+    }
+
+    /// Whether the upgrade has not begun, or failed.
+    pub fn may_upgrade(&self) -> bool {
+        self.phase == Phase::Open && self.ws.is_none()
+    }
+
+    fn is_polling(&self) -> bool {
+        let is_pausing = self
+            .ws
+            .as_ref()
+            .is_some_and(|ws| ws.stage == Stage::Pausing);
+        !self.has_upgraded && !is_pausing
+    }
+
+    fn is_carried(&self) -> bool {
+        self.ws
+            .as_ref()
+            .is_some_and(|ws| ws.stage == Stage::Carrying)
+    }
+
+    pub fn wires(&self) -> impl Iterator<Item = usize> {
+        let ws = self.ws.as_ref().map(|ws| ws.wire);
+        [self.get.wire, self.post.wire, ws].into_iter().flatten()
+    }
+
+    pub fn websocket(&self) -> Option<usize> {
+        self.ws.as_ref().map(|ws| ws.wire)
+    }
+
+    pub fn get_wire(&self) -> Option<usize> {
+        self.get.wire
+    }
+}
+
+// Reading.
+impl Client {
+    /// Reads what has arrived, answers it, and sends what waits. Reluctant ones leave some for later.
+    pub fn react(&mut self, env: &mut Env<'_>, is_reluctant: bool) {
+        let skips = |env: &mut Env<'_>| is_reluctant && env.rng.chance(3);
+        if !skips(env) {
+            self.read_line(env, true);
+        }
+        if !skips(env) {
+            self.read_line(env, false);
+        }
+        if !skips(env) {
+            self.read_websocket(env);
+        }
+        if self.phase != Phase::Open || skips(env) {
+            return;
+        }
+        self.finish_upgrade(env);
+        if self.is_carried() {
+            self.send_frames(env);
+        } else if self.is_polling() {
+            self.send_polls(env);
+        }
+    }
+
+    fn line(&mut self, is_get: bool) -> &mut Line {
+        if is_get {
+            &mut self.get
+        } else {
+            &mut self.post
+        }
+    }
+
+    fn read_line(&mut self, env: &mut Env<'_>, is_get: bool) {
+        let Some(wire) = self.line(is_get).wire else {
+            return;
+        };
+        while let Some(answer) = codec::take_answer(&mut env.net.wires[wire].arrived) {
+            let line = self.line(is_get);
+            assert!(line.owed > 0, "an answer to nothing: {answer:?}");
+            line.owed -= 1;
+            line.is_used = true;
+            let reconnects = self.style.reconnects;
+            if (reconnects || answer.is_last) && self.line(is_get).owed == 0 {
+                env.net.end(wire, End::Eof);
+                *self.line(is_get) = Line::default();
+            }
+            self.hear_answer(env, is_get, answer);
+            if self.line(is_get).wire != Some(wire) {
+                return;
+            }
+        }
+        if !env.net.wires[wire].is_ended {
+            return;
+        }
+        env.net.end(wire, End::Eof);
+        let line = std::mem::take(self.line(is_get));
+        if line.owed == 0 || self.phase == Phase::Over {
+            return;
+        }
+        if line.is_used && line.owed == 1 {
+            // It was closed for idleness when the request was on its way: HTTP's own race.
+            trace!("client {} sends again", self.id);
+            let wire = env.net.connect(self.window);
+            env.net.send(wire, &line.request);
+            let line = Line {
+                wire: Some(wire),
+                owed: 1,
+                is_used: false,
+                ..line
+            };
+            *self.line(is_get) = line;
+            return;
+        }
+        self.ended(env, "a request was not answered");
+    }
+
+    fn hear_answer(&mut self, env: &mut Env<'_>, is_get: bool, answer: Answer) {
+        let body = String::from_utf8_lossy(&answer.body);
+        trace!(
+            "client {} {} {} {body:.200}",
+            self.id,
+            if is_get { "GET" } else { "POST" },
+            answer.status
+        );
+        if answer.status == 400 && is_get && self.is_carried() {
+            // It came after the upgrade that a hasty client did not wait with.
+            return;
+        }
+        if answer.status != 200 {
+            return self.ended(env, &format!("{} {body}", answer.status));
+        }
+        if !is_get {
+            return assert_eq!(body, "ok", "the answer to a POST");
+        }
+        for packet in codec::packets(&answer.body) {
+            self.hear_packet(env, packet);
+        }
+    }
+
+    fn read_websocket(&mut self, env: &mut Env<'_>) {
+        let Some(ws) = &mut self.ws else { return };
+        let wire = ws.wire;
+        if ws.stage == Stage::Handshake {
+            let Some(answer) = codec::take_answer(&mut env.net.wires[wire].arrived) else {
+                return self.lose_websocket_if_ended(env, wire);
+            };
+            if answer.status != 101 {
+                let body = String::from_utf8_lossy(&answer.body).into_owned();
+                env.net.end(wire, End::Eof);
+                self.ws = None;
+                return self.ended(env, &format!("{} {body}", answer.status));
+            }
+            ws.stage = if self.style.is_websocket {
+                Stage::Carrying
+            } else {
+                Stage::Probing
+            };
+            if ws.stage == Stage::Probing {
+                self.send_frame(env, 0x1, b"2probe");
+            }
+        }
+        // A hasty client may get frames before its last poll is answered: they come later.
+        while !self.is_carried() || self.get.owed == 0 {
+            let Some(frame) = codec::take_frame(&mut env.net.wires[wire].arrived) else {
+                break;
+            };
+            self.hear_frame(env, frame);
+            if self.websocket() != Some(wire) {
+                return;
+            }
+        }
+        self.lose_websocket_if_ended(env, wire);
+    }
+
+    fn lose_websocket_if_ended(&mut self, env: &mut Env<'_>, wire: usize) {
+        let at = &env.net.wires[wire];
+        if at.is_ended && (at.arrived.is_empty() || self.phase == Phase::Over) {
+            env.net.end(wire, End::Eof);
+            let stage = self.ws.take().map(|ws| ws.stage);
+            let carries = self.has_upgraded || self.style.is_websocket;
+            trace!("client {} lost its WebSocket, {stage:?}", self.id);
+            if carries {
+                self.ended(env, "the WebSocket ended");
+            }
+        }
+    }
+
+    fn hear_frame(&mut self, env: &mut Env<'_>, frame: codec::Frame) {
+        match frame.opcode {
+            0x1 => {
+                let text = String::from_utf8(frame.payload).expect("text frames are UTF-8");
+                self.hear_websocket_text(env, text);
+            }
+            0x2 => self.hear_packet(env, Packet::Binary(frame.payload)),
+            0x8 => {
+                let ws = self.ws.as_mut().expect("frames come over it");
+                let was_closing =
+                    std::mem::replace(&mut ws.stage, Stage::Closing) == Stage::Closing;
+                trace!("client {} got a close frame {:?}", self.id, frame.payload);
+                if !was_closing {
+                    self.send_frame(env, 0x8, &frame.payload);
+                    if self.phase != Phase::Over && self.has_upgraded {
+                        self.ended(env, "a close frame");
+                    }
+                }
+            }
+            0xA => {
+                assert_eq!(frame.payload, b"are you there");
+                self.pings_sent -= 1;
+            }
+            opcode => panic!("a frame with opcode {opcode:#x}"),
+        }
+    }
+
+    fn hear_websocket_text(&mut self, env: &mut Env<'_>, text: String) {
+        let ws = self.ws.as_mut().expect("frames come over it");
+        match ws.stage {
+            Stage::Probing => {
+                assert_eq!(text, "3probe");
+                ws.stage = Stage::Pausing;
+            }
+            Stage::Carrying => self.hear_packet(env, Packet::Text(text)),
+            Stage::Closing => {}
+            stage => panic!("{text} while {stage:?}"),
+        }
+    }
+
+    fn hear_packet(&mut self, env: &mut Env<'_>, packet: Packet) {
+        if self.phase == Phase::Over {
+            return;
+        }
+        let text = match packet {
+            Packet::Binary(data) => return self.hear_attachment(env, data),
+            Packet::Text(text) => text,
+        };
+        match text.as_bytes()[0] {
+            b'0' => {
+                assert_eq!(self.phase, Phase::Fresh);
+                self.sid = text[9..29].to_owned();
+                self.phase = Phase::Open;
+                self.has_upgraded = self.style.is_websocket;
+            }
+            b'1' => self.ended(env, "a close packet"),
+            b'2' => {
+                assert_eq!(text, "2");
+                if !env.model.sessions[self.id].trouble.silent {
+                    env.model.sessions[self.id].last_pong = Some(env.now);
+                    self.out.push_back(Packet::Text("3".to_owned()));
+                }
+            }
+            b'4' => {
+                assert!(self.partial.is_none(), "a text among attachments: {text}");
+                let packet = Sio::parse(&text[1..]);
+                if packet.attachments > 0 {
+                    self.partial = Some((packet, Vec::new()));
+                } else {
+                    self.hear_sio(env, &packet, &[]);
+                }
+            }
+            b'6' => assert_eq!(text, "6"),
+            _ => panic!("client {} received {text:?}", self.id),
+        }
+    }
+
+    fn hear_attachment(&mut self, env: &mut Env<'_>, data: Vec<u8>) {
+        let (packet, blobs) = self.partial.as_mut().expect("an attachment has its packet");
+        blobs.push(data);
+        if blobs.len() == packet.attachments {
+            let (packet, blobs) = self.partial.take().expect("it was there");
+            self.hear_sio(env, &packet, &blobs);
+        }
+    }
+
+    fn hear_sio(&mut self, env: &mut Env<'_>, packet: &Sio, blobs: &[Vec<u8>]) {
+        trace!("client {} <- {:.200}", self.id, packet.text());
+        let (what, join) = env.model.received(self.id, packet, blobs, &self.acks);
+        // What belongs to an earlier join of the same namespace changes nothing.
+        let place = self.places.get_mut(&*packet.namespace);
+        let place = place.filter(|place| Some(place.join) == join);
+        match what {
+            What::Connect(id) => {
+                if let Some(place) = place {
+                    place.id = Some(id);
+                }
+            }
+            What::Refusal | What::Disconnect => {
+                if place.is_some() {
+                    self.places.remove(&*packet.namespace);
+                    self.asks
+                        .retain(|(namespace, ..)| *namespace != packet.namespace);
+                }
+            }
+            What::Event { token, is_ask, .. } => {
+                if is_ask {
+                    let id = packet.id.expect("an ask has an id");
+                    self.asks.push((packet.namespace.clone(), id, token));
+                    if self.style.is_prompt {
+                        self.answer_ask(env, false);
+                    }
+                }
+            }
+            What::Ack { event, .. } => {
+                let id = packet.id.expect("it was compared");
+                let known = self.acks.remove(&(packet.namespace.clone(), id));
+                assert_eq!(known, Some(event), "an acknowledgement came twice");
+            }
+        }
+    }
+
+    /// The server ended the session, which needs a reason.
+    fn ended(&mut self, env: &mut Env<'_>, how: &str) {
+        if self.phase == Phase::Over {
+            return;
+        }
+        trace!("client {} ended by the server: {how}", self.id);
+        let model = &*env.model;
+        let session = &model.sessions[self.id];
+        let timeout = model.limits.connect_timeout;
+        let is_homeless = session
+            .homeless_since
+            .is_some_and(|since| since + timeout <= env.now);
+        let is_explained = session.is_closed_by_server
+            || session.over.is_some()
+            || model.is_shut
+            || is_homeless
+            || !self.is_healthy(model);
+        assert!(
+            is_explained,
+            "client {} was ended without a reason: {how}",
+            self.id
+        );
+        self.phase = Phase::Over;
+        self.out.clear();
+        for line in [&mut self.get, &mut self.post] {
+            if let Some(wire) = line.wire.take() {
+                env.net.end(wire, End::Eof);
+            }
+            *line = Line::default();
+        }
+    }
+}
+
+// Writing.
+impl Client {
+    fn target(&self, transport: &str) -> String {
+        let sid = if self.sid.is_empty() {
+            String::new()
+        } else {
+            format!("&sid={}", self.sid)
+        };
+        format!("/socket.io/?EIO=4&transport={transport}{sid}")
+    }
+
+    fn send_get(&mut self, env: &mut Env<'_>) {
+        let target = self.target("polling");
+        let close = if self.style.says_close {
+            "Connection: close\r\n"
+        } else {
+            ""
+        };
+        let request = format!("GET {target} HTTP/1.1\r\nHost: here\r\n{close}\r\n");
+        self.send_request(env, true, request.into_bytes());
+    }
+
+    fn send_request(&mut self, env: &mut Env<'_>, is_get: bool, request: Vec<u8>) {
+        let window = self.window;
+        let line = self.line(is_get);
+        if line.owed == 0 && line.wire.is_some_and(|wire| !env.net.is_open(wire)) {
+            *line = Line::default();
+        }
+        let wire = *line.wire.get_or_insert_with(|| env.net.connect(window));
+        line.owed += 1;
+        env.net.send(wire, &request);
+        line.request = request;
+    }
+
+    fn send_polls(&mut self, env: &mut Env<'_>) {
+        if self.get.owed == 0 {
+            self.send_get(env);
+        }
+        if self.style.pipelines && self.get.owed == 1 {
+            self.send_get(env);
+        }
+        if self.post.owed > 0 || self.out.is_empty() {
+            return;
+        }
+        let mut payload = Vec::new();
+        let max = if self.style.is_slow_poster {
+            1
+        } else {
+            1 + env.rng.below(12)
+        };
+        for packet in self.out.drain(..max.min(self.out.len())) {
+            packet.put_in_payload(&mut payload);
+        }
+        let target = self.target("polling");
+        let close = if self.style.says_close {
+            "Connection: close\r\n"
+        } else {
+            ""
+        };
+        let head = format!(
+            "POST {target} HTTP/1.1\r\nHost: here\r\n{close}Content-Type: text/plain;charset=UTF-8\r\n"
+        );
+        let mut request = head.into_bytes();
+        let head_bytes;
+        if self.style.is_chunked {
+            head_bytes = request.len() + "Transfer-Encoding: chunked\r\n\r\n".len();
+            request.extend_from_slice(b"Transfer-Encoding: chunked\r\n\r\n");
+            for chunk in payload.chunks(1 + env.rng.below(40)) {
+                request.extend_from_slice(format!("{:x}\r\n", chunk.len()).as_bytes());
+                request.extend_from_slice(chunk);
+                request.extend_from_slice(b"\r\n");
+            }
+            request.extend_from_slice(b"0\r\n\r\n");
+        } else {
+            let length = format!("Content-Length: {}\r\n\r\n", payload.len());
+            request.extend_from_slice(length.as_bytes());
+            head_bytes = request.len();
+            request.extend_from_slice(&payload);
+        }
+        let body_bytes = request.len() - head_bytes;
+        self.send_request(env, false, request);
+        self.post.body_bytes = body_bytes;
+    }
+
+    fn open_websocket(&mut self, env: &mut Env<'_>) {
+        let wire = env.net.connect(self.window);
+        let target = self.target("websocket");
+        let request = format!(
+            "GET {target} HTTP/1.1\r\nHost: here\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+        );
+        env.net.send(wire, request.as_bytes());
+        self.ws = Some(Ws {
+            wire,
+            stage: Stage::Handshake,
+        });
+    }
+
+    fn send_frame(&mut self, env: &mut Env<'_>, opcode: u8, payload: &[u8]) {
+        let mut bytes = Vec::new();
+        let mut rest = payload;
+        let mut opcode = opcode;
+        while self.style.fragments && opcode < 0x8 && env.rng.chance(3) {
+            let at = env.rng.below(rest.len() + 1);
+            let mask = env.rng.mask();
+            codec::put_frame(&mut bytes, false, opcode, &rest[..at], mask);
+            (rest, opcode) = (&rest[at..], 0x0);
+            if env.rng.chance(4) {
+                codec::put_frame(&mut bytes, true, 0x9, b"are you there", mask);
+                self.pings_sent += 1;
+            }
+        }
+        let mask = env.rng.mask();
+        codec::put_frame(&mut bytes, true, opcode, rest, mask);
+        let wire = self.websocket().expect("frames go over it");
+        env.net.send(wire, &bytes);
+    }
+
+    fn send_frames(&mut self, env: &mut Env<'_>) {
+        if self.post.owed > 0 {
+            return;
+        }
+        while let Some(packet) = self.out.pop_front() {
+            match packet {
+                Packet::Text(text) => self.send_frame(env, 0x1, text.as_bytes()),
+                Packet::Binary(data) => self.send_frame(env, 0x2, &data),
+            }
+        }
+    }
+
+    fn finish_upgrade(&mut self, env: &mut Env<'_>) {
+        let Some(ws) = self.ws.as_mut().filter(|ws| ws.stage == Stage::Pausing) else {
+            return;
+        };
+        let is_posted = match self.post.wire {
+            Some(wire) if self.post.owed > 0 => {
+                self.style.is_hasty && env.net.is_being_heard(wire, self.post.body_bytes)
+            }
+            _ => true,
+        };
+        let is_polled = self.get.owed == 0 || self.style.is_hasty;
+        if is_polled && is_posted {
+            ws.stage = Stage::Carrying;
+            self.has_upgraded = true;
+            trace!("client {} upgrades", self.id);
+            self.send_frame(env, 0x1, b"5");
+        }
+    }
+}
+
+// What scripts ask of it.
+impl Client {
+    pub fn upgrade(&mut self, env: &mut Env<'_>) {
+        trace!("client {} begins to upgrade", self.id);
+        self.open_websocket(env);
+    }
+
+    /// Ends the WebSocket that is tried, however far it has come.
+    pub fn drop_probe(&mut self, env: &mut Env<'_>, end: End) {
+        if self.has_upgraded {
+            return;
+        }
+        if let Some(ws) = self.ws.take() {
+            trace!("client {} drops its probe", self.id);
+            env.net.end(ws.wire, end);
+        }
+    }
+
+    pub fn join(&mut self, env: &mut Env<'_>, namespace: &'static str, hello: Hello) {
+        let join = hello.join;
+        let entry = Join {
+            client: self.id,
+            begun_at: env.now,
+            ..Join::default()
+        };
+        env.model.joins.insert(join, entry);
+        self.places.insert(namespace, Place { join, id: None });
+        let json = serde_json::to_string(&hello).expect("a hello is JSON");
+        self.send_sio(0, namespace, None, json, Vec::new());
+    }
+
+    pub fn join_nowhere(&mut self, env: &mut Env<'_>) {
+        env.model.sessions[self.id].refusals.push(LooseRefusal {
+            namespace: "/nowhere".to_owned(),
+            join: None,
+            is_certain: true,
+        });
+        self.send_sio(0, "/nowhere", None, String::new(), Vec::new());
+    }
+
+    pub fn leave(&mut self, env: &mut Env<'_>, namespace: &'static str) {
+        let Some(place) = self.places.remove(namespace) else {
+            return;
+        };
+        self.tell(env, place.join, Sent::Leave);
+        self.asks.retain(|(at, ..)| at != namespace);
+        self.send_sio(1, namespace, None, String::new(), Vec::new());
+    }
+
+    /// Sends an event that makes the server do something, or one that it passes on.
+    pub fn event(
+        &mut self,
+        env: &mut Env<'_>,
+        namespace: &'static str,
+        load: Load,
+        commands: Option<Vec<Command>>,
+        wants_ack: bool,
+    ) {
+        let Some(place) = self.places.get(namespace) else {
+            return;
+        };
+        let join = place.join;
+        *env.tokens += 1;
+        let token = *env.tokens;
+        let places = places(load);
+        let text = serde_json::to_string(&pad(token, load)).expect("text is JSON");
+        let json = match commands {
+            Some(commands) => {
+                let commands = serde_json::to_string(&commands).expect("commands are JSON");
+                format!("[\"do\",{token},{text},{places},{commands}]")
+            }
+            None => format!("[\"pass\",{token},{text},{places}]"),
+        };
+        let id = wants_ack.then_some(self.next_ack);
+        if let Some(id) = id {
+            self.next_ack += 1;
+            self.acks.insert((namespace.to_owned(), id), token);
+            let join = env.model.joins.get_mut(&join).expect("it was sent");
+            join.wants_ack.insert(token);
+        }
+        self.tell(env, join, Sent::Event(token));
+        let blobs = (0..load.blobs).map(|index| blob(token, index)).collect();
+        self.send_sio(2, namespace, id, json, blobs);
+    }
+
+    /// Answers one of the asks; twice, if it is told to.
+    pub fn answer_ask(&mut self, env: &mut Env<'_>, is_twice: bool) {
+        if self.asks.is_empty() {
+            return;
+        }
+        let (namespace, id, token) = self.asks.remove(env.rng.below(self.asks.len()));
+        let Some(place) = self.places.get(&*namespace) else {
+            return;
+        };
+        let join = place.join;
+        for _ in 0..1 + usize::from(is_twice) {
+            let load = Load {
+                pad: env.rng.below(9),
+                blobs: if env.rng.chance(4) {
+                    1 + env.rng.below(2)
+                } else {
+                    0
+                },
+            };
+            let text = serde_json::to_string(&pad(token, load)).expect("text is JSON");
+            let json = format!("[{token},{text},{}]", places(load));
+            let blobs = (0..load.blobs).map(|index| blob(token, index)).collect();
+            self.tell(env, join, Sent::Answer(token));
+            self.send_sio(3, &namespace, Some(id), json, blobs);
+        }
+    }
+
+    fn tell(&mut self, env: &mut Env<'_>, join: u64, sent: Sent) {
+        trace!("client {} join {join} sends {sent:?}", self.id);
+        let join = env.model.joins.get_mut(&join).expect("it was sent");
+        join.sent.push_back(sent);
+    }
+
+    fn send_sio(
+        &mut self,
+        kind: u8,
+        namespace: &str,
+        id: Option<u64>,
+        json: String,
+        blobs: Vec<Vec<u8>>,
+    ) {
+        let kind = if blobs.is_empty() { kind } else { kind + 3 };
+        let packet = Sio {
+            kind,
+            attachments: blobs.len(),
+            namespace: namespace.to_owned(),
+            id,
+            json,
+        };
+        self.out.push_back(Packet::Text(packet.text()));
+        self.out.extend(blobs.into_iter().map(Packet::Binary));
+    }
+
+    /// Says goodbye in the way of its transport.
+    pub fn say_goodbye(&mut self, env: &mut Env<'_>) {
+        trace!("client {} says goodbye", self.id);
+        env.model.sessions[self.id].trouble.left = true;
+        self.phase = Phase::Over;
+        if let Some(wire) = self.websocket().filter(|_| self.has_upgraded) {
+            if env.rng.chance(2) {
+                self.send_frame(env, 0x1, b"1");
+            } else {
+                self.send_frame(env, 0x8, &1000_u16.to_be_bytes());
+            }
+            self.ws.as_mut().expect("it is there").stage = Stage::Closing;
+            if env.rng.chance(2) {
+                env.net.end(wire, End::Eof);
+            }
+            return;
+        }
+        self.style.is_chunked = false;
+        self.out.clear();
+        self.out.push_back(Packet::Text("1".to_owned()));
+        if self.post.owed == 0 {
+            self.send_polls(env);
+        } else {
+            // The POST that is under way is cut off instead.
+            self.drop_all(env, End::Eof);
+        }
+    }
+
+    /// Ends every connection.
+    pub fn drop_all(&mut self, env: &mut Env<'_>, end: End) {
+        trace!("client {} drops everything, {end:?}", self.id);
+        env.model.sessions[self.id].trouble.dropped = true;
+        self.phase = Phase::Over;
+        for wire in self.wires().collect::<Vec<_>>() {
+            env.net.end(wire, end);
+        }
+    }
+
+    /// Sends something that ends its session.
+    pub fn misbehave(&mut self, env: &mut Env<'_>) {
+        const FAULTS: [&str; 8] = [
+            "48",
+            "42/elsewhere,[\"x\"]",
+            "42[\"connect\"]",
+            "42{}",
+            "451-[\"x\",{\"_placeholder\":true,\"num\":7}]",
+            "9",
+            "2",
+            "44{}",
+        ];
+        let fault = FAULTS[env.rng.below(FAULTS.len())];
+        trace!("client {} sends {fault:?}", self.id);
+        env.model.sessions[self.id].trouble.faulty = true;
+        self.out.push_back(Packet::Text(fault.to_owned()));
+        if fault.starts_with("451") {
+            self.out.push_back(Packet::Binary(vec![1]));
+        }
+    }
+
+    /// Whether nothing is left to be read or sent, as far as it can tell.
+    pub fn is_idle(&self) -> bool {
+        self.out.is_empty() && self.post.owed == 0
+    }
+}
+
+fn places(load: Load) -> String {
+    let place = |n: usize| format!("{{\"_placeholder\":true,\"num\":{n}}}");
+    let places: Vec<_> = (0..load.blobs).map(place).collect();
+    format!("[{}]", places.join(","))
+}

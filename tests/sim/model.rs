@@ -1,0 +1,972 @@
+//! The reference: what a Socket.IO server owes its clients, in maps and queues. It follows the
+//! application's log and says what each client must receive, in which order; it shares no code with
+//! the hub.
+//!
+//! What always holds: `owed` of a session is everything it is still to receive, over all its
+//! namespaces, in order; `sent` of a join is what its client sent and no handler has heard.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use emio::{AckError, Reason};
+
+use super::{
+    app::{ANSWER, Load, Log, To, blob, pad},
+    codec::Sio,
+    trace,
+};
+
+#[derive(Default)]
+pub struct Model {
+    sockets: BTreeMap<String, Socket>,
+    pub sessions: Vec<Session>,
+    pub joins: BTreeMap<u64, Join>,
+    asks: BTreeMap<u64, Ask>,
+    /// The event being handled, if its acknowledgement is still to be given.
+    unanswered: Option<u64>,
+    pub limits: Limits,
+    pub volatile_dropped: u64,
+    pub is_shut: bool,
+    pub heard_count: u64,
+    pub delivered_count: u64,
+}
+
+/// What of the configuration the model has to know.
+#[derive(Default)]
+pub struct Limits {
+    pub ping_interval: u64,
+    pub ping_timeout: u64,
+    pub connect_timeout: u64,
+    pub decision_timeout: u64,
+    pub backlog_bytes_max: usize,
+    pub pending_acks_max: usize,
+}
+
+/// One client's session.
+#[derive(Default)]
+pub struct Session {
+    pub owed: VecDeque<Owed>,
+    /// Refusals of namespaces that do not exist: they come at any time.
+    pub refusals: Vec<LooseRefusal>,
+    /// Why the server says it ended.
+    pub over: Option<Reason>,
+    /// The application ended it, so that what was owed before still comes.
+    pub is_closed_by_server: bool,
+    pub trouble: Trouble,
+    /// When it last had no namespace to be in, or was opened.
+    pub homeless_since: Option<u64>,
+    pub opened_at: u64,
+    pub last_pong: Option<u64>,
+    pub is_websocket_only: bool,
+}
+
+/// What was done to a client, or by it, that excuses the end of its session.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Trouble {
+    /// It said goodbye.
+    pub left: bool,
+    /// Its connections were ended or reset.
+    pub dropped: bool,
+    /// It answers no pings.
+    pub silent: bool,
+    /// It is connected and does nothing more, or the network carries nothing more.
+    pub vanished: bool,
+    /// The network stood still for a while, or the client did not read.
+    pub stalled: bool,
+    /// It broke the protocol.
+    pub faulty: bool,
+}
+
+#[derive(Debug)]
+struct Socket {
+    client: usize,
+    join: u64,
+    namespace: String,
+    presence: Presence,
+    judged_at: u64,
+    rooms: BTreeSet<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Presence {
+    Joining,
+    Connected,
+    Leaving(Option<Reason>),
+    Gone,
+}
+
+/// One CONNECT of a client.
+#[derive(Default)]
+pub struct Join {
+    pub client: usize,
+    pub sent: VecDeque<Sent>,
+    /// The server refused or ended it, so that what is on its way breaks the protocol.
+    pub is_ended_by_server: bool,
+    pub begun_at: u64,
+    /// Events with an acknowledgement id.
+    pub wants_ack: BTreeSet<u64>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Sent {
+    Event(u64),
+    Answer(u64),
+    Leave,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Owed {
+    pub join: u64,
+    pub namespace: String,
+    pub what: What,
+    /// It may be dropped.
+    pub is_volatile: bool,
+    bytes: usize,
+}
+
+/// A refusal that comes at any time.
+#[derive(Clone, Debug)]
+pub struct LooseRefusal {
+    pub namespace: String,
+    pub join: Option<u64>,
+    pub is_certain: bool,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum What {
+    Connect(String),
+    Refusal,
+    Event {
+        name: &'static str,
+        token: u64,
+        load: Load,
+        is_ask: bool,
+    },
+    Ack {
+        event: u64,
+        load: Load,
+    },
+    Disconnect,
+}
+
+struct Ask {
+    socket: String,
+    asked_at: u64,
+    millis: u64,
+    is_resolved: bool,
+}
+
+impl Owed {
+    fn is_event(&self) -> bool {
+        matches!(self.what, What::Event { .. })
+    }
+}
+
+impl Trouble {
+    pub fn is_none(&self) -> bool {
+        *self == Trouble::default()
+    }
+}
+
+// The log.
+impl Model {
+    pub fn new(limits: Limits) -> Model {
+        Model {
+            limits,
+            ..Model::default()
+        }
+    }
+
+    /// What the application did in one turn.
+    pub fn follow(&mut self, log: Vec<Log>, now: u64) {
+        for entry in log {
+            trace!("app {entry:?}");
+            self.step(entry, now);
+        }
+        self.unanswered = None;
+        self.refuse_undecided(now);
+    }
+
+    /// Judgements that did not come in time are refusals.
+    fn refuse_undecided(&mut self, now: u64) {
+        let limit = self.limits.decision_timeout;
+        let joining = self
+            .sockets
+            .values_mut()
+            .filter(|s| s.presence == Presence::Joining);
+        for socket in joining.filter(|socket| socket.judged_at + limit <= now) {
+            let join = self.joins.get_mut(&socket.join).expect("it was sent");
+            join.is_ended_by_server = true;
+            socket.presence = Presence::Gone;
+            socket.rooms.clear();
+            let session = &mut self.sessions[socket.client];
+            // A client that is nowhere may have been closed before.
+            let closed_at = session.homeless_since.map(|at| at + self.limits.connect_timeout);
+            let is_certain = closed_at.is_none_or(|at| at > socket.judged_at + limit);
+            session.homeless_since.get_or_insert(now);
+            session.refusals.push(LooseRefusal {
+                namespace: socket.namespace.clone(),
+                join: Some(socket.join),
+                is_certain: is_certain && !join.sent.contains(&Sent::Leave),
+            });
+        }
+    }
+
+    fn step(&mut self, entry: Log, now: u64) {
+        match entry {
+            Log::Judged {
+                socket,
+                namespace,
+                client,
+                join,
+                is_last,
+            } => {
+                self.unanswered = None;
+                self.judged(&socket, namespace, client, join, now);
+                if is_last {
+                    self.accepted(&socket);
+                }
+            }
+            Log::Refused {
+                socket,
+                namespace,
+                client,
+                join,
+            } => {
+                self.judged(&socket, namespace, client, join, now);
+                self.refused(&socket, now);
+            }
+            Log::Refuse { socket } => self.refused(&socket, now),
+            Log::ReplyLate {
+                socket,
+                event,
+                load,
+            } => {
+                if self.is_connected(&socket) {
+                    self.owe(&socket, What::Ack { event, load }, false);
+                }
+            }
+            Log::Shut => self.shut(),
+            Log::Joined { socket } => {
+                self.unanswered = None;
+                assert_eq!(
+                    self.sockets[&socket].presence,
+                    Presence::Connected,
+                    "joined {socket}"
+                );
+            }
+            Log::Heard {
+                socket,
+                token,
+                owner,
+                rooms,
+                is_good,
+            } => {
+                self.heard(&socket, token, &owner, &rooms, is_good);
+            }
+            Log::Answered {
+                socket,
+                token,
+                answer,
+            } => self.answered(&socket, token, answer, now),
+            Log::Leaving {
+                socket,
+                reason,
+                rooms,
+            } => self.leaving(&socket, reason, &rooms, now),
+            Log::Left {
+                socket,
+                reason,
+                rooms,
+            } => self.left(&socket, reason, &rooms),
+            Log::Problem(problem) => panic!("a problem was reported: {problem}"),
+            Log::Emit {
+                namespace,
+                to,
+                name,
+                token,
+                load,
+                volatile,
+            } => {
+                let what = What::Event {
+                    name,
+                    token,
+                    load,
+                    is_ask: false,
+                };
+                for id in self.receivers(&namespace, &to) {
+                    self.owe(&id, what.clone(), volatile);
+                }
+            }
+            Log::Ask {
+                socket,
+                token,
+                millis,
+                load,
+            } => self.asked(&socket, token, millis, load, now),
+            Log::Reply { socket, load } => {
+                if let Some(event) = self.unanswered.take() {
+                    if self.is_connected(&socket) {
+                        self.owe(&socket, What::Ack { event, load }, false);
+                    }
+                }
+            }
+            Log::TakeAck { .. } => {
+                let taken = self.unanswered.take();
+                assert!(taken.is_some(), "an acknowledgement that nobody asked for");
+            }
+            Log::Join { socket, room } => {
+                let socket = self.socket(&socket);
+                if matches!(socket.presence, Presence::Joining | Presence::Connected) {
+                    socket.rooms.insert(room);
+                }
+            }
+            Log::Leave { socket, room } => {
+                self.socket(&socket).rooms.remove(&room);
+            }
+            Log::Disconnect { socket, close } => self.disconnect(&socket, close, now),
+            Log::CloseConnection { socket } => {
+                if self.is_connected(&socket) {
+                    let client = self.sockets[&socket].client;
+                    self.sessions[client].is_closed_by_server = true;
+                    self.end_sockets(client, Reason::ForcedClose);
+                }
+            }
+        }
+    }
+
+    fn socket(&mut self, id: &str) -> &mut Socket {
+        self.sockets
+            .get_mut(id)
+            .unwrap_or_else(|| panic!("unknown socket {id}"))
+    }
+
+    pub fn is_connected(&self, id: &str) -> bool {
+        self.sockets
+            .get(id)
+            .is_some_and(|socket| socket.presence == Presence::Connected)
+    }
+
+    fn is_silent(&self, client: usize) -> bool {
+        self.sessions[client].over.is_some()
+    }
+}
+
+// Joining and leaving.
+impl Model {
+    fn judged(&mut self, id: &str, namespace: String, client: usize, join: u64, now: u64) {
+        assert!(
+            !self.is_silent(client),
+            "client {client} joins after its end"
+        );
+        let known = self
+            .joins
+            .get(&join)
+            .unwrap_or_else(|| panic!("join {join} was not sent"));
+        assert_eq!(known.client, client, "join {join} of another client");
+        if let Some(socket) = self.sockets.get(id) {
+            assert_eq!(
+                (socket.client, socket.join),
+                (client, join),
+                "{id} is somebody else"
+            );
+            assert_eq!(socket.presence, Presence::Joining);
+            return;
+        }
+        let is_again = self.sockets.values().any(|socket| socket.join == join);
+        assert!(!is_again, "join {join} was judged twice");
+        let socket = Socket {
+            client,
+            join,
+            namespace,
+            presence: Presence::Joining,
+            judged_at: now,
+            rooms: BTreeSet::new(),
+        };
+        self.sockets.insert(id.to_owned(), socket);
+    }
+
+    fn accepted(&mut self, id: &str) {
+        let socket = self.socket(id);
+        socket.presence = Presence::Connected;
+        let client = socket.client;
+        self.sessions[client].homeless_since = None;
+        self.owe(id, What::Connect(id.to_owned()), false);
+    }
+
+    fn refused(&mut self, id: &str, now: u64) {
+        let socket = self.socket(id);
+        if socket.presence != Presence::Joining {
+            return;
+        }
+        let (client, join) = (socket.client, socket.join);
+        let has_left = self.joins[&join].sent.contains(&Sent::Leave);
+        // Whoever left meanwhile is told nothing; then the refusals of two joins look the same.
+        let namespace = &self.sockets[id].namespace;
+        let is_other = |owed: &Owed| owed.what == What::Refusal && owed.namespace == *namespace;
+        let has_other = self.sessions[client].owed.iter().any(is_other);
+        self.owe(id, What::Refusal, has_left || has_other);
+        self.socket(id).presence = Presence::Gone;
+        self.socket(id).rooms.clear();
+        self.joins
+            .get_mut(&join)
+            .expect("it was sent")
+            .is_ended_by_server = true;
+        self.note_home(client, now);
+    }
+
+    fn note_home(&mut self, client: usize, now: u64) {
+        let mut own = self
+            .sockets
+            .values()
+            .filter(|socket| socket.client == client);
+        if !own.any(|socket| socket.presence == Presence::Connected) {
+            self.sessions[client].homeless_since.get_or_insert(now);
+        }
+    }
+
+    fn disconnect(&mut self, id: &str, close: bool, now: u64) {
+        if !self.is_connected(id) {
+            return;
+        }
+        let client = self.sockets[id].client;
+        if !close {
+            self.owe(id, What::Disconnect, false);
+            self.end_socket(id, Reason::ServerNamespaceDisconnect);
+            return self.note_home(client, now);
+        }
+        // In which order the namespaces are told is the server's affair.
+        let own = self
+            .sockets
+            .iter()
+            .filter(|(_, socket)| socket.client == client);
+        let own: Vec<_> = own
+            .filter(|(_, socket)| {
+                matches!(socket.presence, Presence::Connected | Presence::Joining)
+            })
+            .map(|(id, socket)| (id.clone(), socket.presence == Presence::Joining))
+            .collect();
+        for (id, is_joining) in own {
+            self.owe(&id, What::Disconnect, is_joining);
+        }
+        self.sessions[client].is_closed_by_server = true;
+        self.end_sockets(client, Reason::ServerNamespaceDisconnect);
+    }
+
+    fn end_sockets(&mut self, client: usize, reason: Reason) {
+        let own = self
+            .sockets
+            .iter()
+            .filter(|(_, socket)| socket.client == client);
+        let own: Vec<_> = own
+            .filter(|(_, socket)| socket.presence == Presence::Connected)
+            .map(|(id, _)| id.clone())
+            .collect();
+        for id in own {
+            self.end_socket(&id, reason);
+        }
+        let joining = self
+            .sockets
+            .values_mut()
+            .filter(|socket| socket.client == client);
+        for socket in joining.filter(|socket| socket.presence == Presence::Joining) {
+            socket.presence = Presence::Gone;
+            socket.rooms.clear();
+        }
+    }
+
+    fn end_socket(&mut self, id: &str, reason: Reason) {
+        let socket = self.socket(id);
+        socket.presence = Presence::Leaving(Some(reason));
+        let join = socket.join;
+        self.joins
+            .get_mut(&join)
+            .expect("it was sent")
+            .is_ended_by_server = true;
+    }
+
+    /// The server is being stopped.
+    fn shut(&mut self) {
+        self.is_shut = true;
+        for client in 0..self.sessions.len() {
+            self.sessions[client].is_closed_by_server = true;
+            self.end_sockets(client, Reason::ServerShuttingDown);
+        }
+    }
+
+    fn leaving(&mut self, id: &str, reason: Reason, rooms: &[String], now: u64) {
+        self.unanswered = None;
+        let socket = self
+            .sockets
+            .get(id)
+            .unwrap_or_else(|| panic!("{id} is unknown"));
+        let (client, join) = (socket.client, socket.join);
+        assert!(
+            socket.rooms.iter().eq(rooms),
+            "rooms of {id}: {:?}",
+            socket.rooms
+        );
+        match socket.presence {
+            Presence::Leaving(Some(Reason::ForcedClose)) => {
+                assert!(is_forced(reason), "{reason:?} of {id}");
+            }
+            Presence::Leaving(expected) => assert_eq!(expected, Some(reason), "of {id}"),
+            Presence::Connected => self.left_by_itself(id, client, join, reason, now),
+            presence => panic!("{id} leaves, and is {presence:?}"),
+        }
+        self.socket(id).presence = Presence::Leaving(None);
+    }
+
+    fn left_by_itself(&mut self, id: &str, client: usize, join: u64, reason: Reason, now: u64) {
+        if reason == Reason::ClientNamespaceDisconnect {
+            self.skip_stale(join);
+            let sent = &mut self.joins.get_mut(&join).expect("it was sent").sent;
+            assert_eq!(sent.pop_front(), Some(Sent::Leave), "{id} did not leave");
+            self.socket(id).presence = Presence::Leaving(None);
+            return self.note_home(client, now);
+        }
+        if let Err(why) = self.may_end(client, reason, now) {
+            let trouble = self.sessions[client].trouble;
+            panic!("{id} of client {client} ends with {reason:?}: {why}; {trouble:?}");
+        }
+        let session = &mut self.sessions[client];
+        assert_eq!(session.over, None, "client {client} ends once");
+        session.over = Some(reason);
+        self.end_sockets(client, reason);
+    }
+
+    fn left(&mut self, id: &str, _: Reason, rooms: &[String]) {
+        assert!(rooms.is_empty(), "{id} has left, and is in {rooms:?}");
+        let socket = self.socket(id);
+        assert_eq!(socket.presence, Presence::Leaving(None), "{id} left twice");
+        socket.presence = Presence::Gone;
+        socket.rooms.clear();
+        let mut asks = self.asks.iter();
+        let pending = asks.find(|(_, ask)| ask.socket == id && !ask.is_resolved);
+        assert!(
+            pending.is_none(),
+            "{id} left, and ask {:?} has no answer",
+            pending.map(|p| p.0)
+        );
+    }
+
+    /// Whether a session may end so, after what was done to it.
+    pub fn may_end(&self, client: usize, reason: Reason, now: u64) -> Result<(), &'static str> {
+        let session = &self.sessions[client];
+        let trouble = session.trouble;
+        let polls = !session.is_websocket_only;
+        let ok = match reason {
+            Reason::TransportClose => trouble.left || trouble.dropped,
+            Reason::TransportError => {
+                (trouble.dropped && polls)
+                    || trouble.faulty
+                    || (trouble.stalled && polls)
+                    || self.owed_bytes(client) >= self.limits.backlog_bytes_max
+            }
+            Reason::PingTimeout => return self.may_time_out(session, now),
+            Reason::ForcedClose | Reason::ForcedServerClose => {
+                trouble.faulty || self.has_crossed(client)
+            }
+            Reason::ParseError => trouble.faulty,
+            Reason::ServerShuttingDown
+            | Reason::ClientNamespaceDisconnect
+            | Reason::ServerNamespaceDisconnect => false,
+        };
+        if ok {
+            Ok(())
+        } else {
+            Err("nothing was done to it that explains this")
+        }
+    }
+
+    fn may_time_out(&self, session: &Session, now: u64) -> Result<(), &'static str> {
+        let trouble = session.trouble;
+        let (interval, timeout) = (self.limits.ping_interval, self.limits.ping_timeout);
+        if trouble.stalled || trouble.dropped || trouble.vanished || trouble.left {
+            return Ok(());
+        }
+        if !trouble.silent {
+            return Err("it answers every ping");
+        }
+        let since = session.last_pong.unwrap_or(session.opened_at + timeout);
+        if now < since + interval {
+            trace!("the last pong was sent at {since}, or that is {timeout} ms after the opening");
+            Err("too early")
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Whether something a client sent met the end of its socket on the way.
+    pub fn has_crossed(&self, client: usize) -> bool {
+        let mut own = self.joins.values().filter(|join| join.client == client);
+        own.any(|join| join.is_ended_by_server && !join.sent.is_empty())
+    }
+
+    fn owed_bytes(&self, client: usize) -> usize {
+        self.sessions[client]
+            .owed
+            .iter()
+            .map(|owed| owed.bytes)
+            .sum()
+    }
+}
+
+fn is_forced(reason: Reason) -> bool {
+    matches!(reason, Reason::ForcedClose | Reason::ForcedServerClose)
+}
+
+// Events and acknowledgements.
+impl Model {
+    fn heard(&mut self, id: &str, token: u64, owner: &str, rooms: &[String], is_good: bool) {
+        self.heard_count += 1;
+        assert!(is_good, "event {token} came garbled");
+        let socket = self
+            .sockets
+            .get(id)
+            .unwrap_or_else(|| panic!("{id} is unknown"));
+        assert_eq!(socket.presence, Presence::Connected, "{id} heard {token}");
+        assert_eq!(
+            owner,
+            format!("{}/{}", socket.client, socket.join),
+            "whose event is {token}?"
+        );
+        assert!(
+            socket.rooms.iter().eq(rooms),
+            "rooms of {id}: {:?}",
+            socket.rooms
+        );
+        let join = socket.join;
+        self.skip_stale(join);
+        let join = self.joins.get_mut(&join).expect("it was sent");
+        let sent = join.sent.pop_front();
+        assert_eq!(
+            sent,
+            Some(Sent::Event(token)),
+            "{id} heard {token} out of order"
+        );
+        self.unanswered = join.wants_ack.contains(&token).then_some(token);
+    }
+
+    /// Answers that came too late, or twice, are ignored by the server.
+    fn skip_stale(&mut self, join: u64) {
+        let Model { joins, asks, .. } = self;
+        let sent = &mut joins.get_mut(&join).expect("it was sent").sent;
+        while let Some(Sent::Answer(token)) = sent.front() {
+            if asks.get(token).is_some_and(|ask| !ask.is_resolved) {
+                return;
+            }
+            sent.pop_front();
+        }
+    }
+
+    fn asked(&mut self, id: &str, token: u64, millis: u64, load: Load, now: u64) {
+        let ask = Ask {
+            socket: id.to_owned(),
+            asked_at: now,
+            millis,
+            is_resolved: false,
+        };
+        self.asks.insert(token, ask);
+        if matches!(
+            self.socket(id).presence,
+            Presence::Connected | Presence::Joining
+        ) {
+            let what = What::Event {
+                name: "ask",
+                token,
+                load,
+                is_ask: true,
+            };
+            self.owe(id, what, false);
+        }
+    }
+
+    fn answered(&mut self, id: &str, token: u64, answer: Result<u64, AckError>, now: u64) {
+        self.unanswered = None;
+        let pending = self.pending_asks(id);
+        let presence = self.sockets[id].presence;
+        let ask = self
+            .asks
+            .get_mut(&token)
+            .unwrap_or_else(|| panic!("nobody asked {token}"));
+        assert_eq!(ask.socket, id, "another socket was asked {token}");
+        assert!(!ask.is_resolved, "{token} was answered twice");
+        let (client, join) = (self.sockets[id].client, self.sockets[id].join);
+        match answer {
+            Ok(found) => {
+                assert_eq!(found, token, "the answer to another ask");
+                assert_eq!(presence, Presence::Connected);
+                self.skip_stale(join);
+                let sent = &mut self.joins.get_mut(&join).expect("it was sent").sent;
+                assert_eq!(
+                    sent.pop_front(),
+                    Some(Sent::Answer(token)),
+                    "answers in order"
+                );
+            }
+            Err(AckError::Timeout) => assert!(now >= ask.asked_at + ask.millis, "too early"),
+            // The asks fail before the socket is told to leave: it ends in this turn.
+            Err(AckError::Disconnected) => {}
+            Err(AckError::TooMany) => {
+                assert!(
+                    pending > self.limits.pending_acks_max,
+                    "{pending} are pending"
+                );
+                let owed = &mut self.sessions[client].owed;
+                let what =
+                    |owed: &Owed| matches!(owed.what, What::Event { token: at, .. } if at == token);
+                let at = owed.iter().rposition(what).expect("it was owed");
+                owed.remove(at);
+            }
+            Err(AckError::Mismatch) => panic!("the answer to {token} came garbled"),
+        }
+        self.asks.get_mut(&token).expect("it was there").is_resolved = true;
+    }
+
+    fn pending_asks(&self, id: &str) -> usize {
+        let own = self.asks.values().filter(|ask| ask.socket == id);
+        own.filter(|ask| !ask.is_resolved).count()
+    }
+
+    fn receivers(&self, namespace: &str, to: &To) -> Vec<String> {
+        let is_in = |id: &String, socket: &Socket, rooms: &[String]| {
+            rooms
+                .iter()
+                .any(|room| socket.rooms.contains(room) || room == id)
+        };
+        let here = self
+            .sockets
+            .iter()
+            .filter(|(_, socket)| socket.namespace == namespace);
+        let receives = |(id, socket): &(&String, &Socket)| match to {
+            To::One(one) => {
+                *id == one && matches!(socket.presence, Presence::Connected | Presence::Joining)
+            }
+            To::Rooms { rooms, except, but } => {
+                socket.presence == Presence::Connected
+                    && (rooms.is_empty() || is_in(id, socket, rooms))
+                    && !is_in(id, socket, except)
+                    && but.as_ref() != Some(*id)
+            }
+        };
+        here.filter(receives).map(|(id, _)| id.clone()).collect()
+    }
+
+    fn owe(&mut self, id: &str, what: What, is_volatile: bool) {
+        let socket = &self.sockets[id];
+        let bytes = match &what {
+            What::Event { load, .. } | What::Ack { load, .. } => {
+                40 + load.pad * 5 + load.blobs * 160
+            }
+            _ => 80,
+        };
+        let namespace = socket.namespace.clone();
+        let owed = Owed {
+            join: socket.join,
+            namespace,
+            what,
+            is_volatile,
+            bytes,
+        };
+        self.sessions[socket.client].owed.push_back(owed);
+    }
+}
+
+// What clients receive.
+impl Model {
+    /// Client `client` got this packet, with these attachments; what it was.
+    pub fn received(
+        &mut self,
+        client: usize,
+        packet: &Sio,
+        blobs: &[Vec<u8>],
+        acks: &BTreeMap<(String, u64), u64>,
+    ) -> (What, Option<u64>) {
+        self.delivered_count += 1;
+        let Model {
+            sessions,
+            volatile_dropped,
+            ..
+        } = self;
+        let session = &mut sessions[client];
+        if packet.kind == 4 {
+            let is_it = |refusal: &LooseRefusal| refusal.namespace == packet.namespace;
+            if let Some(at) = session.refusals.iter().position(is_it) {
+                return (What::Refusal, session.refusals.remove(at).join);
+            }
+        }
+        // The namespaces of a client that is disconnected whole are told in any order.
+        if packet.kind == 1 {
+            let is_it =
+                |owed: &Owed| owed.what == What::Disconnect && owed.namespace == packet.namespace;
+            let ahead = session
+                .owed
+                .iter()
+                .take_while(|owed| owed.is_volatile || owed.what == What::Disconnect);
+            if let Some(at) = ahead
+                .collect::<Vec<_>>()
+                .iter()
+                .position(|owed| is_it(owed))
+            {
+                let owed = session.owed.remove(at).expect("it is there");
+                return (owed.what, Some(owed.join));
+            }
+        }
+        loop {
+            let Some(owed) = session.owed.pop_front() else {
+                panic!("client {client} received what nobody sent: {packet:?}");
+            };
+            if fits(&owed, packet, blobs, acks) {
+                return (owed.what, Some(owed.join));
+            }
+            assert!(
+                owed.is_volatile,
+                "client {client} received {packet:?}, and was owed {owed:?}"
+            );
+            *volatile_dropped += u64::from(owed.is_event());
+        }
+    }
+}
+
+fn fits(owed: &Owed, packet: &Sio, blobs: &[Vec<u8>], acks: &BTreeMap<(String, u64), u64>) -> bool {
+    if owed.namespace != packet.namespace {
+        return false;
+    }
+    match &owed.what {
+        What::Connect(id) => packet.kind == 0 && packet.json == format!("{{\"sid\":\"{id}\"}}"),
+        What::Refusal => packet.kind == 4,
+        What::Disconnect => packet.kind == 1,
+        What::Event {
+            name,
+            token,
+            load,
+            is_ask,
+        } => {
+            let kind = if load.blobs > 0 { 5 } else { 2 };
+            packet.kind == kind
+                && packet.id.is_some() == *is_ask
+                && carries(packet, blobs, Some(name), *token, *token, *load)
+        }
+        What::Ack { event, load } => {
+            let kind = if load.blobs > 0 { 6 } else { 3 };
+            let asked = packet
+                .id
+                .and_then(|id| acks.get(&(packet.namespace.clone(), id)));
+            packet.kind == kind
+                && asked == Some(event)
+                && carries(packet, blobs, None, ANSWER, ANSWER, *load)
+        }
+    }
+}
+
+/// Whether a packet has this name, token and load.
+fn carries(
+    packet: &Sio,
+    blobs: &[Vec<u8>],
+    name: Option<&str>,
+    token: u64,
+    key: u64,
+    load: Load,
+) -> bool {
+    let list: Vec<serde_json::Value> =
+        serde_json::from_str(&packet.json).expect("packets are JSON");
+    let mut list = &list[..];
+    if let Some(name) = name {
+        if list[0] != name {
+            return false;
+        }
+        list = &list[1..];
+    }
+    let [found, text, places] = list else {
+        return false;
+    };
+    if *found != token {
+        return false;
+    }
+    assert_eq!(*text, pad(key, load), "the text of {token}");
+    let expected: Vec<_> = (0..load.blobs).map(|index| blob(key, index)).collect();
+    assert_eq!(blobs, expected, "the attachments of {token}");
+    assert_eq!(places.as_array().map(Vec::len), Some(load.blobs));
+    true
+}
+
+// What must hold when everything has arrived.
+impl Model {
+    /// A client to which nothing was done has received everything, and everything it sent was heard.
+    pub fn check_settled(&mut self, client: usize, now: u64) {
+        let Model {
+            sessions,
+            volatile_dropped,
+            ..
+        } = self;
+        let session = &mut sessions[client];
+        for owed in session.owed.drain(..) {
+            assert!(owed.is_volatile, "client {client} never received {owed:?}");
+            *volatile_dropped += u64::from(owed.is_event());
+        }
+        for refusal in session.refusals.drain(..) {
+            assert!(
+                !refusal.is_certain || session.is_closed_by_server,
+                "client {client} was not refused {refusal:?}"
+            );
+        }
+        let own: Vec<_> = self
+            .sockets
+            .values()
+            .filter(|socket| socket.client == client && socket.presence == Presence::Connected)
+            .map(|socket| socket.join)
+            .collect();
+        for join in own {
+            self.skip_stale(join);
+            let sent = &self.joins[&join].sent;
+            assert!(sent.is_empty(), "client {client} was not heard: {sent:?}");
+        }
+        for (token, ask) in &self.asks {
+            let due = ask.asked_at + ask.millis;
+            assert!(
+                ask.is_resolved || due >= now,
+                "ask {token} was due at {due}"
+            );
+        }
+    }
+
+    /// Whether this join was judged and is not over.
+    pub fn is_joined(&self, join: u64) -> bool {
+        let mut sockets = self.sockets.values();
+        sockets.any(|socket| socket.join == join && socket.presence == Presence::Connected)
+    }
+
+    pub fn connected(&self, namespace: &str) -> Vec<String> {
+        let sockets = self.sockets.iter();
+        let here = sockets.filter(|(_, socket)| {
+            socket.presence == Presence::Connected && socket.namespace == namespace
+        });
+        here.map(|(id, _)| id.clone()).collect()
+    }
+
+    pub fn connected_count(&self) -> usize {
+        let is_connected = |socket: &&Socket| socket.presence == Presence::Connected;
+        self.sockets.values().filter(is_connected).count()
+    }
+
+    pub fn rooms_count(&self) -> usize {
+        let sockets = self.sockets.values();
+        let rooms = sockets.flat_map(|s| s.rooms.iter().map(|room| (&s.namespace, room)));
+        rooms.collect::<BTreeSet<_>>().len()
+    }
+
+    /// Everyone has left.
+    pub fn check_empty(&self) {
+        for (id, socket) in &self.sockets {
+            let is_gone = matches!(socket.presence, Presence::Gone | Presence::Joining);
+            assert!(is_gone, "{id} is still {:?}", socket.presence);
+        }
+        for (token, ask) in &self.asks {
+            let is_joining = self.sockets[&ask.socket].presence == Presence::Joining;
+            assert!(
+                ask.is_resolved || is_joining,
+                "ask {token} was never resolved"
+            );
+        }
+    }
+}
