@@ -116,7 +116,7 @@ fn command_run(words: &[&str]) -> io::Result<bool> {
         }
     }
     fs::write(&json, format!("{:#}\n", results.to_json(command)))?;
-    let text = results.markdown(command) + "\n" + &reach::floors(&results);
+    let text = results.markdown(command) + &reach::floors(&results);
     fs::write(&markdown, &text)?;
     print!("{text}");
     if options.plan == Plan::Must {

@@ -1,5 +1,5 @@
 //! What the kernel says of a process: CPU time, resident memory, and its own bytes for sockets.
-//! Not here: what a figure means. Parsers are functions of text; only the readers at the top do I/O.
+//! Not here: what a figure means. Parsers are functions of text; only readers do I/O.
 
 use std::{fmt, fs, io, process, time::Instant};
 

@@ -46,6 +46,12 @@ pub fn run(options: &Options) -> io::Result<Results> {
     }
     let root = root()?;
     let mut results = Results::new(options.rounds, about(&root));
+    let jobs = chosen(options, &mut results);
+    if jobs.is_empty() || options.rounds == 0 {
+        return Err(io::Error::other(
+            "nothing to measure: no job has such a name, or no rounds",
+        ));
+    }
     let mut servers = Vec::new();
     for &peer in &options.peers {
         eprintln!("building {}", peer.name());
@@ -54,7 +60,6 @@ pub fn run(options: &Options) -> io::Result<Results> {
             Err(error) => results.fail(format!("{} was not built: {error}", peer.name())),
         }
     }
-    let jobs = chosen(options, &mut results);
     for round in 0..options.rounds {
         for &job in &jobs {
             for turn in 0..servers.len() {

@@ -12,7 +12,7 @@ use crate::{
 
 /// Clients that come and go at a time.
 const VISITORS_MAX: usize = 32;
-/// Servers ping every 25 s by default: everyone is pinged within this time, and hardly anyone twice.
+/// Servers ping every 25 s by default: everyone once within this time, hardly anyone twice.
 const HEARTBEAT_WINDOW: Duration = Duration::from_secs(31);
 
 pub fn connect(target: Target) -> Result<Vec<Figure>, Fault> {
