@@ -145,7 +145,8 @@ const _: () = assert!(size_of::<Client>() <= 16, "an idle client must stay small
 /// A packet whose attachments have not all come.
 #[derive(Debug)]
 struct Partial {
-    socket: SocketKey,
+    /// `None` once the socket was disconnected: its key may be another's by now.
+    socket: Option<SocketKey>,
     is_ack: bool,
     id: Option<u64>,
     held: Held,
@@ -532,7 +533,7 @@ impl Hub {
         let fits = self.engine.charge(bytes);
         let Held { is_ack, id, .. } = held;
         let partial = Partial {
-            socket,
+            socket: Some(socket),
             is_ack,
             id,
             held,
@@ -598,19 +599,15 @@ impl Hub {
         if json::check_placeholders(&held.json, held.attachments.len()).is_err() {
             return self.fault(session);
         }
-        match self
-            .roster
-            .sockets
-            .get(socket.index())
-            .map(|socket| socket.presence)
-        {
-            Some(Presence::Connected) => {
+        // The server may have disconnected it while its attachments were on their way.
+        let socket = socket?;
+        match self.roster.sockets[socket.index()].presence {
+            Presence::Connected => {
                 self.current = CurrentPacket::Held(held);
                 self.deliver(socket, is_ack, id)
             }
-            Some(Presence::Joining) => self.hold_for_join(session, socket, held),
-            // The server has disconnected it while its attachments were on their way.
-            _ => None,
+            Presence::Joining => self.hold_for_join(session, socket, held),
+            Presence::Leaving(_) | Presence::Gone => None,
         }
     }
 
@@ -807,6 +804,10 @@ impl Hub {
         let (session, presence) = (member.session, member.presence);
         let next = member.next.take();
         self.unlink(session, socket, next);
+        let partial = self.clients[session.index()].partial.as_mut();
+        if let Some(partial) = partial.filter(|partial| partial.socket == Some(socket)) {
+            partial.socket = None;
+        }
         if let Some(joining) = self.joining.remove(&socket) {
             self.engine.discharge(joining.bytes);
             self.clear_alarm(joining.alarm);

@@ -30,6 +30,7 @@ pub(crate) struct Net {
     poll: Poll,
     events: Events,
     listeners: Vec<Listener>,
+    next_listener: usize,
     streams: Streams,
     waker: Arc<Waker>,
     /// Connections whose last read filled the buffer.
@@ -46,7 +47,17 @@ pub(crate) struct Net {
 }
 
 /// By connection key.
-struct Streams(Vec<Option<Stream>>);
+struct Streams(Vec<Slot>);
+
+/// One connection as the loop sees it.
+#[derive(Default)]
+struct Slot {
+    stream: Option<Stream>,
+    /// It stands on the list of those to be read again.
+    is_again: bool,
+    /// The peer has ended its side: to be read until that is reached, since no event will come.
+    is_ended: bool,
+}
 
 /// The one seam for whatever carries bytes.
 enum Stream {
@@ -73,6 +84,7 @@ impl Net {
             poll,
             events: Events::with_capacity(EVENTS_MAX),
             listeners: Vec::new(),
+            next_listener: 0,
             streams: Streams(Vec::new()),
             waker,
             again: Vec::new(),
@@ -193,7 +205,10 @@ impl Net {
         let (mut is_woken, mut events_count) = (false, 0);
         let again = std::mem::take(&mut self.again);
         for key in again {
-            self.read_from(server, key, now, false);
+            if let Some(slot) = self.streams.0.get_mut(key.index()) {
+                slot.is_again = false;
+                self.read_from(server, key, now);
+            }
         }
         let events = std::mem::replace(&mut self.events, Events::with_capacity(0));
         for event in &events {
@@ -207,7 +222,11 @@ impl Net {
                         server.engine().handle_writable(key);
                     }
                     if event.is_readable() || event.is_read_closed() || event.is_error() {
-                        self.read_from(server, key, now, event.is_read_closed());
+                        let is_again = self.streams.note(key, event.is_read_closed());
+                        // One that had more was read in this turn already, and will be in the next.
+                        if !is_again {
+                            self.read_from(server, key, now);
+                        }
                     }
                 }
             }
@@ -216,10 +235,13 @@ impl Net {
         (is_woken, events_count == EVENTS_MAX)
     }
 
-    /// Reads a connection once and lets the server think about it. If the buffer was filled there
-    /// is more, which waits for the next turn: one client must not keep the others from being read.
-    fn read_from(&mut self, server: &mut impl Dispatch, key: ConnKey, now: Instant, is_end: bool) {
-        let Some(stream) = self.streams.get(key) else {
+    /// Reads a connection once and lets the server think about it. If there may be more, it waits for
+    /// the next turn: one client must not keep the others from being read.
+    fn read_from(&mut self, server: &mut impl Dispatch, key: ConnKey, now: Instant) {
+        let Some(slot) = self.streams.0.get_mut(key.index()) else {
+            return;
+        };
+        let Some(stream) = &mut slot.stream else {
             return;
         };
         let engine = server.engine();
@@ -231,10 +253,9 @@ impl Net {
                 false
             }
             Ok(n) => {
-                let has_more = n == room || is_end;
                 engine.handle_more(key, n == room);
                 engine.handle_read(key, now, n);
-                has_more
+                n == room || slot.is_ended
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 engine.handle_more(key, false);
@@ -246,7 +267,8 @@ impl Net {
                 false
             }
         };
-        if has_more {
+        if has_more && !slot.is_again {
+            slot.is_again = true;
             self.again.push(key);
         }
         server.dispatch(&mut |engine| self.streams.flush(engine));
@@ -288,8 +310,11 @@ impl Net {
         }
     }
 
-    fn accept_one(&self) -> io::Result<Option<(Stream, IpAddr)>> {
-        for listener in &self.listeners {
+    /// A connection from one of the listeners, which take turns.
+    fn accept_one(&mut self) -> io::Result<Option<(Stream, IpAddr)>> {
+        for _ in 0..self.listeners.len() {
+            self.next_listener = (self.next_listener + 1) % self.listeners.len();
+            let listener = &self.listeners[self.next_listener];
             let accepted = match listener {
                 Listener::Tcp(listener) => listener
                     .accept()
@@ -353,30 +378,45 @@ impl Net {
         }
         let since = *self.closing_since.get_or_insert(now);
         self.listeners.clear();
+        self.is_accepting = false;
         server.engine().stats().connections == 0 || now - since > CLOSING_MAX
     }
 }
 
 impl Streams {
     fn get(&mut self, key: ConnKey) -> Option<&mut Stream> {
-        self.0.get_mut(key.index())?.as_mut()
+        self.0.get_mut(key.index())?.stream.as_mut()
     }
 
     fn is_open(&self, key: ConnKey) -> bool {
-        self.0.get(key.index()).is_some_and(Option::is_some)
+        self.0
+            .get(key.index())
+            .is_some_and(|slot| slot.stream.is_some())
+    }
+
+    /// Notes that a connection is readable, perhaps to its end; whether it will be read anyway.
+    fn note(&mut self, key: ConnKey, is_ended: bool) -> bool {
+        let Some(slot) = self.0.get_mut(key.index()) else {
+            return false;
+        };
+        slot.is_ended |= is_ended;
+        slot.is_again
     }
 
     fn insert(&mut self, key: ConnKey, stream: Stream) {
         if self.0.len() <= key.index() {
-            self.0.resize_with(key.index() + 1, || None);
+            self.0.resize_with(key.index() + 1, Slot::default);
         }
-        self.0[key.index()] = Some(stream);
+        self.0[key.index()] = Slot {
+            stream: Some(stream),
+            ..Slot::default()
+        };
     }
 
     /// Drops the stream, which closes it and takes it from the poll.
     fn remove(&mut self, key: ConnKey) {
-        if let Some(stream) = self.0.get_mut(key.index()) {
-            *stream = None;
+        if let Some(slot) = self.0.get_mut(key.index()) {
+            *slot = Slot::default();
         }
     }
 
@@ -423,10 +463,7 @@ impl Stream {
 
 // mio's streams carry a selector's id in debug builds.
 #[cfg(not(debug_assertions))]
-const _: () = assert!(
-    size_of::<Option<Stream>>() <= 16,
-    "one for every connection"
-);
+const _: () = assert!(size_of::<Slot>() <= 16, "one for every connection");
 
 /// The system's randomness, read in blocks.
 pub(crate) struct Urandom {
