@@ -80,6 +80,9 @@ pub struct Config {
     /// Bytes held for all clients of what has not arrived whole (heads, bodies, fragments,
     /// attachments); the client that exceeds it gets 503, or its connection is closed.
     pub incoming_bytes_max: u64,
+    /// Bytes of request heads held for sessions: until a namespace is joined, and what
+    /// `keep_headers` keeps; a handshake beyond it gets 503.
+    pub handshake_bytes_max: u64,
     /// Namespaces one client may have joined; a further CONNECT is refused.
     pub namespaces_per_client_max: u32,
     /// Packets held for a socket whose middleware has not decided; beyond it the connection is
@@ -133,6 +136,7 @@ impl Default for Config {
             attachments_max: 10,
             attachment_bytes_max: 5_000_000,
             incoming_bytes_max: 64 * 1024 * 1024,
+            handshake_bytes_max: 32 * 1024 * 1024,
             namespaces_per_client_max: 64,
             joining_packets_max: 64,
             rooms_per_socket_max: 1_024,

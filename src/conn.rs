@@ -101,6 +101,11 @@ pub struct Inbox {
     pub chunked: Option<Chunked>,
     /// A handshake that the application judges.
     pub opening: Option<Opening>,
+    /// The answer owed to the last ping of a peer that does not read. RFC 6455 §5.5.3 lets the ones
+    /// before it be forgotten.
+    pub pong: Option<Box<[u8]>>,
+    /// When the first fragment of the message under assembly came, in the engine's milliseconds.
+    pub fragments_since_ms: u64,
     /// The origin of the request being answered, where the answer's headers depend on it.
     pub origin: Option<Box<str>>,
     /// How many of these bytes the engine's gauge has counted.
@@ -181,6 +186,7 @@ impl Inbox {
             && self.opening.is_none()
             && self.chunked.is_none()
             && self.origin.is_none()
+            && self.pong.is_none()
     }
 }
 

@@ -981,6 +981,9 @@ impl<A: App> Crank<A> {
                 }
             }
         }
+        let unsent = sheet.unsent.drain(..);
+        self.failed
+            .extend(unsent.map(|(socket, then)| (socket, then, AckError::NotSent)));
         let timers = std::mem::take(&mut sheet.timers);
         let problems = std::mem::take(&mut sheet.problems);
         sheet.wipe();
@@ -1093,7 +1096,8 @@ impl<A: App> Crank<A> {
     }
 
     fn set_timer(&mut self, id: TimerId, after: Duration, timer: Timer<A>) {
-        let after = u64::try_from(after.as_millis()).unwrap_or(u64::MAX / 2);
+        let after =
+            u64::try_from(after.as_millis()).map_or(AFTER_MS_MAX, |ms| ms.min(AFTER_MS_MAX));
         let deadline = self.hub.engine().now_ms() + after;
         self.timer_deadlines.insert(id, deadline);
         self.timers.insert((deadline, id), timer);
@@ -1190,6 +1194,9 @@ impl<A: App> Crank<A> {
 
 /// The browser client, served at `<path>socket.io.js`.
 const CLIENT: &str = include_str!("client/socket.io.js");
+
+/// A later timer is never reached anyway; a century.
+const AFTER_MS_MAX: u64 = 100 * 366 * 24 * 3_600_000;
 
 /// A shorter period would keep the loop from everything else.
 const PERIOD_MIN: Duration = Duration::from_millis(1);

@@ -167,7 +167,7 @@ impl<A: App> Mailbox<A> {
         if self.is_closed.load(Relaxed) {
             return Err(HandleError::Closed);
         }
-        if mails.len() >= self.mails_max {
+        if mails.len() >= self.mails_max * mail.share() {
             return Err(HandleError::Full);
         }
         mails.push_back(mail);
@@ -190,6 +190,17 @@ impl<A: App> Mailbox<A> {
         self.is_closed.store(true, Relaxed);
         // Dropped outside the lock: a token among them posts its refusal.
         drop(self.take());
+    }
+}
+
+impl<A: App> Mail<A> {
+    /// How much of the mailbox it may use. What answers a waiting client may fill it twice over,
+    /// because a token that was used up cannot be used again.
+    fn share(&self) -> usize {
+        match self {
+            Mail::Run(_) | Mail::Errand(Errand::Emit(_)) => 1,
+            Mail::Errand(_) => 2,
+        }
     }
 }
 

@@ -96,6 +96,8 @@ pub enum AckError {
     Disconnected,
     /// The socket owes too many already; the event was not sent.
     TooMany,
+    /// The event could not be sent: its name is reserved, or its arguments are no JSON.
+    NotSent,
     /// It came, and was not what the continuation takes.
     Mismatch,
 }
@@ -106,6 +108,7 @@ impl std::fmt::Display for AckError {
             AckError::Timeout => "operation has timed out",
             AckError::Disconnected => "socket has been disconnected",
             AckError::TooMany => "too many acknowledgements are awaited",
+            AckError::NotSent => "the event could not be sent",
             AckError::Mismatch => "the acknowledgement has other arguments",
         })
     }
@@ -152,6 +155,7 @@ struct Partial {
     held: Held,
     missing: u32,
     bytes: usize,
+    alarm: u32,
 }
 
 /// A packet that waits.
@@ -192,6 +196,8 @@ struct Awaited {
 enum Alarm {
     /// The client has no namespace.
     Connect(SessionKey),
+    /// The attachments of a packet have not all come.
+    Partial(SessionKey),
     /// The middleware has not decided.
     Join(SocketKey),
     Ack(AckKey),
@@ -532,7 +538,10 @@ impl Hub {
         let bytes = held.bytes();
         let fits = self.engine.charge(bytes);
         let Held { is_ack, id, .. } = held;
+        let delay = millis(self.engine.config.body_timeout);
+        let alarm = self.set_alarm(Alarm::Partial(session), delay);
         let partial = Partial {
+            alarm,
             socket: Some(socket),
             is_ack,
             id,
@@ -589,6 +598,7 @@ impl Hub {
         }
         let partial = self.clients[session.index()].partial.take()?;
         self.engine.discharge(partial.bytes);
+        self.clear_alarm(partial.alarm);
         let Partial {
             socket,
             is_ack,
@@ -859,10 +869,12 @@ impl Hub {
         }
         let client = &mut self.clients[session.index()];
         let alarm = std::mem::take(&mut client.alarm);
-        if let Some(partial) = client.partial.take() {
-            self.engine.discharge(partial.bytes);
-        }
+        let partial = client.partial.take();
         self.clear_alarm(alarm);
+        if let Some(partial) = partial {
+            self.engine.discharge(partial.bytes);
+            self.clear_alarm(partial.alarm);
+        }
     }
 
     /// Ends everything: each socket learns that the server is shutting down, without a packet.
@@ -1132,6 +1144,13 @@ impl Hub {
                 self.engine.stats.timeouts += 1;
                 self.force_close(session);
             }
+            Alarm::Partial(session) => {
+                if let Some(partial) = &mut self.clients[session.index()].partial {
+                    partial.alarm = 0;
+                }
+                self.engine.stats.timeouts += 1;
+                self.force_close(session);
+            }
             Alarm::Join(socket) => {
                 self.engine.stats.timeouts += 1;
                 if let Some(joining) = self.joining.get_mut(&socket) {
@@ -1153,7 +1172,8 @@ impl Hub {
 
     fn set_alarm(&mut self, alarm: Alarm, delay_ms: u64) -> u32 {
         let key = u32::try_from(self.alarms.insert(alarm)).expect("keys are 32 bits");
-        self.wheel.arm(key, self.engine.now_ms() + delay_ms);
+        self.wheel
+            .arm(key, self.engine.now_ms().saturating_add(delay_ms));
         key + 1
     }
 

@@ -235,8 +235,8 @@ impl Net {
         (is_woken, events_count == EVENTS_MAX)
     }
 
-    /// Reads a connection once and lets the server think about it. If there may be more, it waits for
-    /// the next turn: one client must not keep the others from being read.
+    /// Reads a connection once and lets the server think about it. If there may be more, it waits
+    /// for the next turn: one client must not keep the others from being read.
     fn read_from(&mut self, server: &mut impl Dispatch, key: ConnKey, now: Instant) {
         let Some(slot) = self.streams.0.get_mut(key.index()) else {
             return;

@@ -32,6 +32,8 @@ pub struct Outbox<A: App> {
 pub struct Sheet<A: App> {
     pub recorded: Recorded,
     pub continuations: Vec<Continuation<A>>,
+    /// Those whose event could not be sent at all.
+    pub unsent: Vec<(SocketKey, Continuation<A>)>,
     pub timers: Vec<TimerOp<A>>,
     pub problems: Vec<Problem>,
     /// The acknowledgement that the packet being handled asks for, until it is answered.
@@ -70,6 +72,7 @@ impl<A: App> Outbox<A> {
         let sheet = Sheet {
             recorded: Recorded::default(),
             continuations: Vec::new(),
+            unsent: Vec::new(),
             timers: Vec::new(),
             problems: Vec::new(),
             ack: None,
@@ -118,17 +121,15 @@ impl<A: App> Outbox<A> {
         is_volatile: bool,
         awaits: Option<(Duration, Continuation<A>)>,
     ) {
-        if sio::is_reserved(event) {
-            return self.problem(Some(event), None, Cause::ReservedEvent);
-        }
         let mut attachments = Vec::new();
         let mut text = self.scratch.take();
         text.clear();
-        text.push(b'[');
-        let name = json::write_list(&mut text, &mut attachments, event, false);
-        let list = name.and_then(|()| json::write_list(&mut text, &mut attachments, args, true));
-        text.push(b']');
-        match list {
+        let packet = match sio::is_reserved(event) {
+            true => Err(Cause::ReservedEvent),
+            false => json::write_packet(&mut text, &mut attachments, Some(event), args)
+                .map_err(Cause::Encode),
+        };
+        match packet {
             Ok(()) => self.write(|sheet| {
                 let payload = sheet.payload(&text, attachments);
                 let awaits = awaits.map(|(timeout, continuation)| {
@@ -145,7 +146,12 @@ impl<A: App> Outbox<A> {
                     awaits,
                 });
             }),
-            Err(error) => self.problem(Some(event), None, Cause::Encode(error)),
+            Err(cause) => {
+                self.problem(Some(event), None, cause);
+                if let (Target::Socket(socket), Some((_, then))) = (to, awaits) {
+                    self.write(|sheet| sheet.unsent.push((socket, then)));
+                }
+            }
         }
         self.scratch.set(text);
     }
@@ -158,10 +164,7 @@ impl<A: App> Outbox<A> {
         let mut attachments = Vec::new();
         let mut text = self.scratch.take();
         text.clear();
-        text.push(b'[');
-        let list = json::write_list(&mut text, &mut attachments, args, false);
-        text.push(b']');
-        match list {
+        match json::write_packet(&mut text, &mut attachments, None, args) {
             Ok(()) => self.write(|sheet| {
                 let payload = sheet.payload(&text, attachments);
                 sheet.recorded.ops.push(Op::Reply { to, ack, payload });
@@ -227,6 +230,7 @@ impl<A: App> Sheet<A> {
         self.recorded.ops.clear();
         self.recorded.arena.clear();
         self.continuations.clear();
+        self.unsent.clear();
         self.timers.clear();
         self.problems.clear();
     }

@@ -22,23 +22,49 @@ pub struct Frame(Arc<Bytes>);
 
 #[derive(Debug)]
 struct Bytes {
-    bytes: Box<[u8]>,
+    bytes: Source,
     gauge: Gauge,
+}
+
+/// Where a frame's bytes are.
+#[derive(Debug)]
+enum Source {
+    /// Made for it; counted.
+    Owned(Vec<u8>),
+    /// The application's, which holds them anyway.
+    Shared(Arc<[u8]>),
+    Static(&'static [u8]),
 }
 
 impl Frame {
     /// Takes `bytes`, which `gauge` counts until the last clone is gone.
     pub fn new(bytes: Vec<u8>, gauge: &Gauge) -> Frame {
-        gauge.0.fetch_add(bytes.len() as u64, Relaxed);
-        Frame(Arc::new(Bytes {
-            bytes: bytes.into_boxed_slice(),
-            gauge: gauge.clone(),
-        }))
+        Frame::of(Source::Owned(bytes), gauge)
+    }
+
+    /// Refers to bytes of the application.
+    pub fn shared(bytes: Arc<[u8]>, gauge: &Gauge) -> Frame {
+        Frame::of(Source::Shared(bytes), gauge)
+    }
+
+    /// Refers to bytes of the program.
+    pub fn fixed(bytes: &'static [u8], gauge: &Gauge) -> Frame {
+        Frame::of(Source::Static(bytes), gauge)
+    }
+
+    fn of(bytes: Source, gauge: &Gauge) -> Frame {
+        gauge.0.fetch_add(bytes.cost(), Relaxed);
+        let gauge = gauge.clone();
+        Frame(Arc::new(Bytes { bytes, gauge }))
     }
 
     /// All bytes, as a WebSocket or an HTTP connection carries them.
     pub fn bytes(&self) -> &[u8] {
-        &self.0.bytes
+        match &self.0.bytes {
+            Source::Owned(bytes) => bytes,
+            Source::Shared(bytes) => bytes,
+            Source::Static(bytes) => bytes,
+        }
     }
 
     /// What a WebSocket frame carries, for receivers that poll.
@@ -50,15 +76,43 @@ impl Frame {
     pub fn is_binary(&self) -> bool {
         ws::is_binary(self.bytes())
     }
+
+    /// Appends what `put` writes, if nobody else has this frame and it is small; how much that was.
+    fn grow(&mut self, put: &mut dyn FnMut(&mut Vec<u8>)) -> Option<usize> {
+        let Bytes { bytes, gauge } = Arc::get_mut(&mut self.0)?;
+        let Source::Owned(bytes) = bytes else {
+            return None;
+        };
+        let before = bytes.len();
+        if before >= FRAME_BYTES_GROWN {
+            return None;
+        }
+        put(bytes);
+        let grown = bytes.len() - before;
+        gauge.0.fetch_add(grown as u64, Relaxed);
+        Some(grown)
+    }
+}
+
+impl Source {
+    /// What the frame makes the process hold.
+    fn cost(&self) -> u64 {
+        let bytes = match self {
+            Source::Owned(bytes) => bytes.len(),
+            Source::Shared(_) | Source::Static(_) => 0,
+        };
+        (bytes + FRAME_COST) as u64
+    }
 }
 
 impl Drop for Bytes {
     fn drop(&mut self) {
-        self.gauge.0.fetch_sub(self.bytes.len() as u64, Relaxed);
+        self.gauge.0.fetch_sub(self.bytes.cost(), Relaxed);
     }
 }
 
-/// How many bytes of frames are alive. Frames may be dropped on another thread, hence the atomic.
+/// How many bytes of frames are alive, with what each costs by itself. Frames may be dropped on
+/// another thread, hence the atomic.
 #[derive(Clone, Debug, Default)]
 pub struct Gauge(Arc<AtomicU64>);
 
@@ -101,6 +155,27 @@ impl Queue {
             Queue::One(frame) => frame.bytes().len(),
             Queue::Many(backlog) => backlog.bytes - backlog.written,
         }
+    }
+
+    /// Bytes not yet written, and what each frame costs by itself: what limits look at, so that
+    /// many small messages are not cheaper than they are.
+    pub fn cost(&self) -> usize {
+        let frames_count = match self {
+            Queue::Idle => 0,
+            Queue::One(_) => 1,
+            Queue::Many(backlog) => backlog.frames.len(),
+        };
+        self.bytes() + frames_count * FRAME_COST
+    }
+
+    /// Appends to the last frame of a backlog what `put` writes; `false` if that cannot be.
+    pub fn grow(&mut self, put: &mut dyn FnMut(&mut Vec<u8>)) -> bool {
+        let Queue::Many(backlog) = self else {
+            return false;
+        };
+        let grown = backlog.frames.back_mut().and_then(|last| last.grow(put));
+        backlog.bytes += grown.unwrap_or(0);
+        grown.is_some()
     }
 
     /// Appends a frame; an empty one leaves no trace.
@@ -198,6 +273,12 @@ impl Queue {
     }
 }
 
+/// What a queued frame costs beside its bytes: its box, two counters, its place in the queue.
+const FRAME_COST: usize = 96;
+
+/// A frame of fewer bytes takes the next message of its connection as well.
+const FRAME_BYTES_GROWN: usize = 4 * 1024;
+
 const _: () = assert!(
     size_of::<Queue>() == 16,
     "every connection and session has a queue"
@@ -238,6 +319,24 @@ mod tests {
     }
 
     #[test]
+    fn small_messages_share_the_last_frame_of_a_backlog() {
+        let gauge = Gauge::default();
+        let mut queue = Queue::Idle;
+        let mut put = |out: &mut Vec<u8>| out.extend_from_slice(b"xy");
+        assert!(!queue.grow(&mut put), "nothing waits");
+        for text in ["ab", "cd"] {
+            queue.push(Frame::new(text.into(), &gauge));
+        }
+        assert!(queue.grow(&mut put));
+        assert_eq!(written(&queue), b"abcdxy");
+        assert_eq!((queue.bytes(), queue.cost()), (6, 6 + 2 * FRAME_COST));
+        queue.push(Frame::fixed(b"fixed", &gauge));
+        assert!(!queue.grow(&mut put), "it is not ours to write to");
+        queue.advance(11);
+        assert_eq!(gauge.bytes(), 0);
+    }
+
+    #[test]
     fn a_shared_frame_is_counted_once() {
         let gauge = Gauge::default();
         let frame = Frame::new(vec![0; 100], &gauge);
@@ -246,7 +345,7 @@ mod tests {
             queue.push(frame.clone());
         }
         drop(frame);
-        assert_eq!(gauge.bytes(), 100);
+        assert_eq!(gauge.bytes(), (100 + FRAME_COST) as u64);
         drop(queues);
         assert_eq!(gauge.bytes(), 0);
     }

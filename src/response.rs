@@ -116,8 +116,8 @@ impl Response {
     }
 
     /// Takes the body out, to be queued without a copy.
-    pub fn into_body(self) -> Body {
-        self.body
+    pub(crate) fn take_body(&mut self) -> Body {
+        std::mem::take(&mut self.body)
     }
 }
 

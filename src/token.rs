@@ -199,12 +199,7 @@ pub fn encode<T: Serialize + ?Sized>(
     if event.is_some_and(crate::codec::sio::is_reserved) {
         return Err(HandleError::ReservedEvent);
     }
-    let (mut text, mut attachments) = (vec![b'['], Vec::new());
-    if let Some(event) = event {
-        json::write_list(&mut text, &mut attachments, event, false).map_err(HandleError::Encode)?;
-    }
-    json::write_list(&mut text, &mut attachments, args, event.is_some())
-        .map_err(HandleError::Encode)?;
-    text.push(b']');
+    let (mut text, mut attachments) = (Vec::new(), Vec::new());
+    json::write_packet(&mut text, &mut attachments, event, args).map_err(HandleError::Encode)?;
     Ok((text, attachments))
 }

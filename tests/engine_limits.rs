@@ -131,7 +131,8 @@ fn an_address_has_so_many_connections() {
 
 #[test]
 fn a_websocket_with_too_large_a_backlog_is_dropped() {
-    let mut world = limited(|config| config.backlog_bytes_max = 1_000);
+    // A queued frame counts with what it costs beside its bytes.
+    let mut world = limited(|config| config.backlog_bytes_max = 1_500);
     let (ws, _) = world.websocket();
     let session = world.session();
     world.let_write(ws, Some(0));
@@ -152,7 +153,7 @@ fn a_websocket_with_too_large_a_backlog_is_dropped() {
 
 #[test]
 fn a_poller_with_too_large_a_backlog_is_closed() {
-    let mut world = limited(|config| config.backlog_bytes_max = 1_000);
+    let mut world = limited(|config| config.backlog_bytes_max = 1_500);
     let poller = world.poller();
     let session = world.session();
     // One message alone may be larger: there is a client that waits for it.
@@ -234,7 +235,7 @@ fn a_frame_for_many_is_counted_once() {
             engine.send_frame(*session, &frame);
         }
     });
-    assert_eq!(world.stats().backlog_bytes, 10_000);
+    assert_eq!(world.stats().backlog_bytes, 10_096);
     assert_eq!(world.engine.backlog_bytes(sessions[3]), 10_000);
     for ws in &lagging {
         world.let_write(*ws, None);
@@ -260,7 +261,6 @@ fn lagging(world: &mut World) -> Client {
     let client = world.connect();
     world.let_write(client, Some(0));
     world.send(client, get_of("/big"));
-    world.send(client, get_of("/"));
     assert!(world.is_open(client));
     client
 }
@@ -299,15 +299,98 @@ fn a_prober_that_does_not_read_is_dropped_and_its_session_polls_on() {
 }
 
 #[test]
-fn a_flood_of_pings_that_are_not_read_ends_the_connection() {
-    let mut world = limited(|config| config.backlog_bytes_max = 1_000);
+fn a_flood_of_pings_that_are_not_read_leaves_one_answer_to_the_last() {
+    let mut world = World::new();
     let (ws, _) = world.websocket();
     world.let_write(ws, Some(0));
-    for _ in 0..50 {
-        world.send(ws, frame(true, 0x9, [1; 125]));
+    for number in 0..50 {
+        world.send(ws, frame(true, 0x9, [number; 125]));
     }
-    assert!(world.is_gone(ws));
+    assert!(world.stats().backlog_bytes + world.stats().incoming_bytes < 1_000);
+    world.let_write(ws, None);
+    let pongs = [Frame::pong(&[0; 125]), Frame::pong(&[49; 125])];
+    assert_eq!(world.frames(ws), pongs);
+}
+
+#[test]
+fn small_messages_that_are_not_read_share_a_frame() {
+    let mut world = World::new();
+    let (ws, _) = world.websocket();
+    let session = world.session();
+    world.let_write(ws, Some(0));
+    world.act(|engine| (0..10_000).for_each(|_| engine.send_text(session, &[b"x"])));
+    // 4 bytes each; a frame for each would cost 96 more.
+    let backlog_bytes = world.stats().backlog_bytes;
+    assert!((40_000..45_000).contains(&backlog_bytes), "{backlog_bytes}");
+    world.let_write(ws, None);
+    assert_eq!(world.texts(ws), vec!["4x"; 10_000]);
+}
+
+#[test]
+fn a_message_in_fragments_has_its_time_however_lively_its_sender() {
+    let mut world = limited(|config| {
+        config.body_timeout = ms(60_000);
+        config.ping_interval = ms(3_600_000);
+    });
+    let (ws, _) = world.websocket();
+    world.send(ws, frame(false, 0x1, "4a"));
+    for _ in 0..5 {
+        world.advance(11_000);
+        world.send(ws, [frame(true, 0x9, ""), text_part("b")].concat());
+    }
+    world.frames(ws);
+    assert_eq!(world.reasons(), []);
+    world.advance(11_000);
+    world.send(ws, text_part("c"));
     assert_eq!(world.reasons(), [Reason::TransportError]);
+    assert_eq!(world.frames(ws).last(), Some(&Frame::close(Some(1008))));
+}
+
+/// One more fragment.
+fn text_part(text: &str) -> Vec<u8> {
+    frame(false, 0x0, text)
+}
+
+#[test]
+fn an_answer_that_is_read_slowly_is_not_cut() {
+    let mut world = World::new().on(big);
+    let client = world.connect();
+    world.let_write(client, Some(1_000));
+    world.send(client, get_of("/big"));
+    for _ in 0..21 {
+        world.advance(20_000);
+        world.let_write(client, Some(1_000));
+    }
+    assert_eq!(world.answer(client).body.len(), 20_000);
+    world.let_write(client, Some(0));
+    world.send(client, get_of("/big"));
+    world.advance(29_000);
+    assert!(world.is_open(client));
+    world.advance(2_000);
+    assert!(world.is_gone(client), "one that reads nothing is");
+}
+
+#[test]
+fn request_heads_that_sessions_keep_have_a_budget_of_their_own() {
+    let mut world = limited(|config| {
+        config.handshake_bytes_max = 20_000;
+        config.incoming_bytes_max = 10_000;
+    });
+    let cookie = format!("Cookie: {}\r\n", "x".repeat(9_000));
+    let open = |world: &mut World| {
+        let client = world.ask(request("GET", &polling(""), &cookie));
+        world.answer(client).status
+    };
+    assert_eq!(
+        [open(&mut world), open(&mut world), open(&mut world)],
+        [200, 200, 503]
+    );
+    // Others may still send in parts.
+    let client = world.connect();
+    world.send(client, "GET / HT");
+    world.send(client, "TP/1.1\r\nHost: a\r\n\r\n");
+    world.act(|_| ());
+    assert!(world.is_open(client));
 }
 
 #[test]

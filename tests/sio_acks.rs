@@ -386,3 +386,21 @@ fn a_very_long_timeout_is_no_problem() {
     party.say(&guest, "30[]");
     party.noted(&["Ok(())"]);
 }
+
+#[test]
+fn an_event_that_cannot_be_sent_fails_its_acknowledgement() {
+    let mut party = Party::new(|io| {
+        io.on("go", |_, socket, (): ()| {
+            let unwritable = std::collections::BTreeMap::from([((1, 2), 3)]);
+            socket.emit_with_ack("a", unwritable, ms(1_000), told);
+            socket.emit_with_ack("connect", (), ms(1_000), told);
+        });
+    });
+    let (guest, _) = party.enter(Via::WebSocket);
+    party.say(&guest, "2[\"go\"]");
+    party.noted(&["NotSent", "NotSent"]);
+}
+
+fn told(log: &mut Log, _: Socket<'_, Log>, answer: Result<(), AckError>) {
+    log.note(format!("{:?}", answer.expect_err("there is none")));
+}

@@ -393,7 +393,8 @@ fn wire_2_6_7_a_packet_is_binary_iff_bytes_are_inside() {
             let deep = std::collections::BTreeMap::from([("k", vec![Some(&bytes), None])]);
             socket.emit("a", "text");
             socket.emit("b", &bytes);
-            socket.emit("c", (1, &deep, [[&bytes]]));
+            let other = Bytes::from(&b"\x01"[..]);
+            socket.emit("c", (1, &deep, [[&other, &bytes]]));
             socket.emit("d", (vec![0u8, 255], json!({"_placeholder": true})));
         });
     });
@@ -406,9 +407,10 @@ fn wire_2_6_7_a_packet_is_binary_iff_bytes_are_inside() {
             r#"42["a","text"]"#,
             &format!("451-[\"b\",{PLACEHOLDER}]"),
             "bAP8=",
-            &format!("452-[\"c\",1,{{\"k\":[{PLACEHOLDER},null]}},[[{second}]]]"),
+            // The same bytes travel once.
+            &format!("452-[\"c\",1,{{\"k\":[{PLACEHOLDER},null]}},[[{second},{PLACEHOLDER}]]]"),
             "bAP8=",
-            "bAP8=",
+            "bAQ==",
             r#"42["d",[0,255],{"_placeholder":true}]"#,
         ],
     );
@@ -510,7 +512,8 @@ fn wire_2_6_9_volatile_drops_a_packet_with_its_attachments() {
     let heard = party.polled(&poller);
     assert_eq!(heard, format!("42[\"first\"]\x1e{sure}\x1ebYQ=="));
     assert_eq!(party.stats().volatile_dropped, 2);
-    assert_eq!(party.hear(&guest).len(), 6);
+    // The two attachments are the same bytes, which travel once.
+    assert_eq!(party.hear(&guest).len(), 5);
 }
 
 #[test]
@@ -951,4 +954,57 @@ fn wire_2_6_18_nothing_is_null() {
             "42[\"e\",1,2]",
         ],
     );
+}
+
+#[test]
+fn an_attachment_reaches_nobody_but_the_socket_it_was_sent_to() {
+    let mut party = Party::new(|io| {
+        io.on_raw("echo", |_, socket: Socket<'_, Log>, args: Args<'_>| {
+            socket.emit("echo", args);
+        });
+        io.of("/other");
+    });
+    let (attacker, id) = party.enter(Via::WebSocket);
+    party.join(&attacker, "/other");
+    party.say(&attacker, &format!("51-[\"echo\",{PLACEHOLDER}]"));
+    let kick = party.io.handle().run(move |_, io| {
+        io.socket(id).expect("it is there").disconnect(false);
+    });
+    kick.unwrap();
+    party.turn();
+    // Its slot is free now, and taken by the next.
+    let (victim, _) = party.enter(Via::WebSocket);
+    party.say_binary(&attacker, b"x");
+    party.hears(&victim, &[]);
+    party.hears(&attacker, &["41"]);
+}
+
+#[test]
+fn attachments_that_do_not_come_have_a_deadline() {
+    // However lively the client is otherwise.
+    let config = Config {
+        ping_interval: ms(3_600_000),
+        ..Config::default()
+    };
+    let mut party = Party::with(config, reasons);
+    let (guest, _) = party.enter(Via::WebSocket);
+    party.say(&guest, &format!("51-[\"a\",{PLACEHOLDER}]"));
+    party.advance(59_900);
+    party.noted(&[]);
+    party.advance(200);
+    party.noted(&["forced close"]);
+}
+
+#[test]
+fn an_object_that_looks_like_a_placeholder_does_not_travel_with_binary() {
+    let mut party = Party::new(|io| {
+        io.on("relay", |_, socket, (value,): (serde_json::Value,)| {
+            socket.emit("relay", (&value, Bytes::from(&b"a"[..])));
+            socket.emit("alone", value);
+        });
+    });
+    let (guest, _) = party.enter(Via::WebSocket);
+    let forged = r#"{"_placeholder":true,"num":7}"#;
+    party.say(&guest, &format!("2[\"relay\",{forged}]"));
+    party.hears(&guest, &[&format!("42[\"alone\",{forged}]")]);
 }

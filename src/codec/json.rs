@@ -44,6 +44,41 @@ pub enum Fault {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Error(Box<str>);
 
+/// Appends the JSON text of a packet: an array of the event's name, if there is one, and the
+/// arguments. When this fails both vectors are as long as before.
+///
+/// An object of the application's that looks like a placeholder is refused where binary travels as
+/// well: receivers would take it for one, and give up the connection.
+pub fn write_packet<T: Serialize + ?Sized>(
+    out: &mut Vec<u8>,
+    attachments: &mut Vec<Bytes>,
+    event: Option<&str>,
+    args: &T,
+) -> Result<(), Error> {
+    let (from, base) = (out.len(), attachments.len());
+    out.push(b'[');
+    let name = match event {
+        Some(event) => write_list(out, attachments, event, false),
+        None => Ok(()),
+    };
+    let list = name.and_then(|()| write_list(out, attachments, args, event.is_some()));
+    out.push(b']');
+    let count = attachments.len() - base;
+    let checked = list.and_then(|()| {
+        if count == 0 {
+            return Ok(());
+        }
+        let text = std::str::from_utf8(&out[from..]).map_err(Error::new)?;
+        check_placeholders(text, count)
+            .map_err(|_| Error::new("an object looks like a placeholder"))
+    });
+    if checked.is_err() {
+        out.truncate(from);
+        attachments.truncate(base);
+    }
+    checked
+}
+
 /// Appends the elements of the list `value` stands for, and its binary values to `attachments`.
 ///
 /// A tuple, an array `[T; N]` and a tuple struct are several arguments, `()` and a unit struct
@@ -388,6 +423,9 @@ thread_local! {
     static READ: Cell<Option<Vec<Bytes>>> = const { Cell::new(None) };
 }
 
+/// How many attachments are looked through for the same one.
+const SAME_LOOKED_AT: usize = 32;
+
 /// Where a `Bytes` goes that is being serialized on this thread.
 #[derive(Default)]
 enum Written {
@@ -445,7 +483,19 @@ impl Drop for Writing<'_> {
 fn attach(bytes: &Bytes) -> Option<usize> {
     let mut written = WRITTEN.take();
     let num = match &mut written {
-        Written::List { list, base } | Written::Splice { list, base } => {
+        Written::List { list, base } => {
+            // A client may name one attachment a thousand times; sent on, it travels once.
+            let own = &list[*base..];
+            let looked_at = &own[..own.len().min(SAME_LOOKED_AT)];
+            let same = looked_at
+                .iter()
+                .position(|other| Arc::ptr_eq(&other.0, &bytes.0));
+            Some(same.unwrap_or_else(|| {
+                list.push(bytes.clone());
+                list.len() - 1 - *base
+            }))
+        }
+        Written::Splice { list, base } => {
             list.push(bytes.clone());
             Some(list.len() - 1 - *base)
         }

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{Current, Engine, Event, Look, Place, Span, requests::Status};
+use super::{Current, Engine, Event, Look, Place, Span, lifecycle::ms, requests::Status};
 use crate::{
     codec::{
         eio::{self, Packet},
@@ -35,6 +35,7 @@ impl Engine {
         let message_bytes_max = u64::from(self.config.max_payload);
         let conn = &mut self.conns[key.index()];
         let mut fragments = conn.inbox.as_mut().and_then(|inbox| inbox.fragments.take());
+        let had_fragments = fragments.is_some();
         let start = current.start;
         let bytes = current.bytes_mut(&mut self.input.shared);
         let allowance = ws::allowance(&fragments, message_bytes_max);
@@ -55,16 +56,25 @@ impl Engine {
             Err(fault) => Err(fault),
         };
         let has_fragments = fragments.is_some();
+        let mut is_late = false;
         if has_fragments {
-            conn.inbox_mut().fragments = fragments;
+            let inbox = conn.inbox_mut();
+            if !had_fragments {
+                inbox.fragments_since_ms = self.now_ms;
+            }
+            let waited = self.now_ms - inbox.fragments_since_ms;
+            is_late = waited > ms(self.config.body_timeout);
+            inbox.fragments = fragments;
         }
         conn.reply.is_pinged = false;
         if has_fragments || conn.inbox.is_some() {
             self.account(key);
         }
         match heard {
+            // One that answers pings between its fragments must not keep what it has sent for ever.
+            Ok(_) if is_late => self.ws_refuse(key, 1008),
             Ok(heard) => self.hear(current, heard, start),
-            Err(fault) => self.ws_fault(key, fault),
+            Err(fault) => self.ws_refuse(key, fault.close_code()),
         }
     }
 
@@ -269,10 +279,10 @@ impl Engine {
     }
 
     /// The peer broke RFC 6455: it is told with the code, and nothing more is read.
-    fn ws_fault(&mut self, key: ConnKey, fault: ws::Fault) -> Look {
+    fn ws_refuse(&mut self, key: ConnKey, code: u16) -> Look {
         self.stats.refused_by_fault += 1;
         let state = self.conns[key.index()].state;
-        self.close_websocket(key, Some(fault.close_code()), "");
+        self.close_websocket(key, Some(code), "");
         self.end_after_close(key);
         if let State::Ws(session) = state {
             self.lost(session, key, Reason::TransportError);
@@ -309,6 +319,11 @@ impl Engine {
         if self.conns[key.index()].state == State::WsClosing {
             return;
         }
+        let conn = &mut self.conns[key.index()];
+        if !conn.is_writable {
+            conn.inbox_mut().pong = Some(current.input(&self.input.shared)[data].into());
+            return;
+        }
         let mut bytes = [0; 125];
         let len = data.len();
         bytes[..len].copy_from_slice(&current.input(&self.input.shared)[data]);
@@ -316,6 +331,24 @@ impl Engine {
             ws::put_head(out, ws::Opcode::Pong, len);
             out.extend_from_slice(&bytes[..len]);
         });
+    }
+}
+
+// What a peer that did not read is still owed.
+impl Engine {
+    /// The answer to its last ping.
+    pub(super) fn send_late_pong(&mut self, key: ConnKey) {
+        let conn = &mut self.conns[key.index()];
+        let pong = conn.inbox.as_mut().and_then(|inbox| inbox.pong.take());
+        if conn.inbox.as_ref().is_some_and(|inbox| inbox.is_empty()) {
+            self.drop_inbox(key);
+        }
+        if let Some(data) = pong.filter(|_| self.conns[key.index()].is_websocket()) {
+            self.output(key, &mut |out| {
+                ws::put_head(out, ws::Opcode::Pong, data.len());
+                out.extend_from_slice(&data);
+            });
+        }
     }
 }
 

@@ -30,7 +30,10 @@ impl Engine {
             let status = Status::UnsupportedVersion;
             return self.refuse(key, status, websocket.is_some());
         }
-        if self.is_shut || self.sessions.len() >= self.config.sessions_max as usize {
+        let hello_bytes = self.hello_bytes + hello.bytes_held() as u64;
+        let is_full = self.sessions.len() >= self.config.sessions_max as usize
+            || hello_bytes > self.config.handshake_bytes_max;
+        if self.is_shut || is_full {
             self.stats.refused_by_limit += 1;
             return self.refuse(key, Status::Unavailable, websocket.is_some());
         }
@@ -45,7 +48,7 @@ impl Engine {
                 post: None,
             },
         };
-        self.incoming_bytes += hello.bytes_held() as u64;
+        self.hello_bytes += hello.bytes_held() as u64;
         let session = Session::new(secret, carrier, Some(hello));
         let session = SessionKey::new(self.sessions.insert(session));
         self.stats.sessions_opened += 1;
@@ -154,10 +157,10 @@ impl Engine {
         let Some(hello) = session.hello.take() else {
             return;
         };
-        self.incoming_bytes -= hello.bytes_held() as u64;
+        self.hello_bytes -= hello.bytes_held() as u64;
         session.hello = hello.kept(&self.config.keep_headers).map(Box::new);
         let kept = session.hello.as_ref().map_or(0, |hello| hello.bytes_held());
-        self.incoming_bytes += kept as u64;
+        self.hello_bytes += kept as u64;
     }
 }
 
@@ -242,7 +245,7 @@ impl Engine {
         }
         let mut queue = std::mem::take(&mut session.queue);
         if let Some(hello) = session.hello.take() {
-            self.incoming_bytes -= hello.bytes_held() as u64;
+            self.hello_bytes -= hello.bytes_held() as u64;
         }
         self.session_timers.cancel(slot(key));
         match carrier {

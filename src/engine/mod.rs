@@ -76,8 +76,12 @@ pub struct Engine {
     serial: u32,
     entropy: Box<dyn Entropy>,
     gauge: Gauge,
+    /// What the gauge counts when nothing waits: the ping.
+    gauge_idle_bytes: u64,
     ping: Frame,
     incoming_bytes: u64,
+    /// Bytes of request heads that sessions keep.
+    hello_bytes: u64,
     epoch: Instant,
     epoch_unix_ms: u64,
     now_ms: u64,
@@ -235,6 +239,7 @@ impl Engine {
         let mut ping = Vec::new();
         ws::put_head(&mut ping, ws::Opcode::Text, 1);
         ping.push(b'2');
+        let ping = Frame::new(ping, &gauge);
         let mut serial = [0; 4];
         entropy.fill(&mut serial);
         Engine {
@@ -265,9 +270,11 @@ impl Engine {
             is_shut: false,
             serial: u32::from_ne_bytes(serial),
             entropy,
-            ping: Frame::new(ping, &gauge),
+            gauge_idle_bytes: gauge.bytes(),
+            ping,
             gauge,
             incoming_bytes: 0,
+            hello_bytes: 0,
             epoch: now,
             epoch_unix_ms: unix_ms,
             now_ms: 0,
@@ -450,7 +457,10 @@ impl Engine {
         } else {
             Vec::new()
         };
+        let has_waited = !self.conns[key.index()].queue.is_empty();
+        let bytes_out = self.stats.bytes_out;
         let is_broken = self.write_out(key, &mut cork, write);
+        let has_progressed = self.stats.bytes_out > bytes_out;
         let conn = &mut self.conns[key.index()];
         if !cork.is_empty() {
             conn.queue.push(Frame::new(cork.clone(), &self.gauge));
@@ -463,6 +473,17 @@ impl Engine {
         if is_broken {
             self.lose(key, Reason::TransportClose);
             return Fate::Keep;
+        }
+        let waits = !self.conns[key.index()].queue.is_empty();
+        if waits || has_waited {
+            self.wait_for_writing(key, has_progressed);
+        }
+        if waits {
+            return Fate::Keep;
+        }
+        let conn = &mut self.conns[key.index()];
+        if conn.is_writable && conn.inbox.is_some() {
+            self.send_late_pong(key);
         }
         let conn = &mut self.conns[key.index()];
         if conn.queue.is_empty() && conn.state == State::Closing {
@@ -648,8 +669,8 @@ impl Engine {
         let mut stats = self.stats;
         stats.connections = self.conns.len() as u64;
         stats.sessions = self.sessions.len() as u64;
-        stats.incoming_bytes = self.incoming_bytes;
-        stats.backlog_bytes = self.gauge.bytes() - self.ping.bytes().len() as u64;
+        stats.incoming_bytes = self.incoming_bytes + self.hello_bytes;
+        stats.backlog_bytes = self.gauge.bytes() - self.gauge_idle_bytes;
         stats
     }
 
@@ -850,7 +871,7 @@ impl Engine {
     /// Queues a message for a session that polls, whose parked GET is answered at the turn's end.
     /// If the backlog is full already, the session ends.
     fn hold(&mut self, key: SessionKey, frame: Frame) {
-        let backlog_bytes = self.sessions[key.index()].queue.bytes();
+        let backlog_bytes = self.sessions[key.index()].queue.cost();
         let is_full = backlog_bytes > self.config.backlog_bytes_max as usize;
         if is_full || self.is_over_budget(backlog_bytes) {
             self.stats.refused_by_limit += 1;
@@ -885,9 +906,11 @@ impl Engine {
                     &self.gauge,
                 ));
             }
-            let mut bytes = Vec::new();
-            put(&mut bytes);
-            conn.queue.push(Frame::new(bytes, &self.gauge));
+            if !conn.queue.grow(put) {
+                let mut bytes = Vec::new();
+                put(&mut bytes);
+                conn.queue.push(Frame::new(bytes, &self.gauge));
+            }
         }
         self.mark_dirty(key);
     }
@@ -929,7 +952,7 @@ impl Engine {
         }
         let backlog_bytes = match &conn.queue {
             Queue::Idle | Queue::One(_) => return true,
-            queue => queue.bytes(),
+            queue => queue.cost(),
         };
         let is_full = backlog_bytes > self.config.backlog_bytes_max as usize;
         if !is_full && !self.is_over_budget(backlog_bytes) {
@@ -941,8 +964,14 @@ impl Engine {
     }
 
     /// Whether the process holds too much output, and this backlog is part of it.
+    ///
+    /// Only those who hold more than an equal share of the budget pay for it.
     fn is_over_budget(&self, backlog_bytes: usize) -> bool {
-        backlog_bytes > 0 && self.gauge.bytes() > self.config.backlog_bytes_process_max
+        let budget = self.config.backlog_bytes_process_max;
+        let owners = (self.conns.len() + self.sessions.len()) as u64;
+        backlog_bytes > 0
+            && self.gauge.bytes() > budget
+            && backlog_bytes as u64 > budget / owners.max(1)
     }
 
     fn mark_dirty(&mut self, key: ConnKey) {
@@ -962,6 +991,28 @@ impl Engine {
                     conn.queue.push(Frame::new(bytes, &self.gauge));
                 }
             }
+        }
+    }
+
+    /// What could not be written waits, for as long as the peer takes some of it now and then.
+    fn wait_for_writing(&mut self, key: ConnKey, has_progressed: bool) {
+        if self.is_over_budget(self.conns[key.index()].queue.cost()) {
+            self.stats.refused_by_limit += 1;
+            return self.lose(key, Reason::TransportError);
+        }
+        if !has_progressed {
+            return;
+        }
+        let conn = &self.conns[key.index()];
+        match conn.state {
+            // A partial head has a time of its own.
+            State::Head if conn.inbox.is_none() => {
+                self.arm_conn(key, self.config.keep_alive_timeout);
+            }
+            State::Closing | State::WsClosing if !conn.queue.is_empty() => {
+                self.arm_conn(key, self.config.close_timeout);
+            }
+            _ => {}
         }
     }
 

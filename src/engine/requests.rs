@@ -567,15 +567,16 @@ impl Engine {
 // Answering.
 impl Engine {
     /// Answers a `Request`. A stale serial changes nothing.
-    pub fn respond(&mut self, key: ConnKey, serial: u32, response: Response) {
+    pub fn respond(&mut self, key: ConnKey, serial: u32, mut response: Response) {
         let Some(conn) = self.conns.get(key.index()) else {
             return;
         };
         if conn.state != State::Deciding(serial) {
             return;
         }
+        let body = response.take_body();
         let headers: Vec<_> = response.headers().collect();
-        self.put_response(key, response.status(), &headers, response.body().clone());
+        self.put_response(key, response.status(), &headers, body);
     }
 
     /// Answers by the error table. A WebSocket is refused in plain text and closed.
@@ -607,15 +608,16 @@ impl Engine {
     ) {
         self.put_response_head(key, status, headers, Some(body.len()));
         if !self.conns[key.index()].reply.is_head && !matches!(status, 204 | 304) {
-            match body {
-                Body::Shared(bytes) if bytes.len() > SHARED_BYTES_MIN => {
-                    let frame = Frame::new(bytes.to_vec(), &self.gauge);
-                    self.output_frame(key, &frame);
-                }
-                body if !body.is_empty() => {
-                    self.output(key, &mut |out| out.extend_from_slice(body.as_bytes()));
-                }
-                _ => {}
+            if body.len() < BODY_BYTES_QUEUED {
+                self.output(key, &mut |out| out.extend_from_slice(body.as_bytes()));
+            } else {
+                let frame = match body {
+                    Body::Empty => Frame::fixed(b"", &self.gauge),
+                    Body::Owned(bytes) => Frame::new(bytes, &self.gauge),
+                    Body::Static(bytes) => Frame::fixed(bytes, &self.gauge),
+                    Body::Shared(bytes) => Frame::shared(bytes, &self.gauge),
+                };
+                self.output_frame(key, &frame);
             }
         }
         self.answered(key);
@@ -685,4 +687,4 @@ impl Engine {
 pub(crate) const CLIENT_FILES: [&str; 1] = ["socket.io.js"];
 
 /// Bodies from this size on are queued by themselves instead of being copied behind the head.
-const SHARED_BYTES_MIN: usize = 16 * 1024;
+const BODY_BYTES_QUEUED: usize = 16 * 1024;
