@@ -11,98 +11,111 @@ use crate::cors::Cors;
 /// What a server is told before it starts. `Config::default()` is what we would run.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Where the protocol is served; a prefix of the request target. (official `/socket.io/`)
+    /// Default `/socket.io/`. Where the protocol is served; a prefix of the request target.
+    /// (official `/socket.io/`)
     pub path: String,
-    /// Time from opening, or from a ping, to the next ping. Engine.IO 4, "Heartbeat". (official 25
-    /// s)
+    /// Default 25 s. Time from opening, or from a ping, to the next ping. Engine.IO 4, "Heartbeat".
+    /// (official 25 s)
     pub ping_interval: Duration,
-    /// Time from a ping to the end of a session that stays silent: `ping timeout`. (official 20 s)
+    /// Default 20 s. Time from a ping to the end of a session that stays silent: `ping timeout`.
+    /// (official 20 s)
     pub ping_timeout: Duration,
-    /// Time from the 101 of an upgrade to its end; the session stays on polling. (official 10 s)
+    /// Default 10 s. Time from the 101 of an upgrade to its end; the session stays on polling.
+    /// (official 10 s)
     pub upgrade_timeout: Duration,
-    /// Time from opening to the first namespace; beyond it the session is closed. Unlike the
-    /// official server it runs again when a client has left its last namespace. (official 45 s)
+    /// Default 45 s. Time from opening to the first namespace; beyond it the session is closed.
+    /// Unlike the official server it runs again when a client has left its last namespace.
+    /// (official 45 s)
     pub connect_timeout: Duration,
-    /// Time until a request's head is complete; beyond it 408 and close. (nginx 60 s, Apache 20-40
-    /// s)
+    /// Default 20 s. Time until a request's head is complete; beyond it 408 and close. (nginx 60 s,
+    /// Apache 20-40 s)
     pub head_timeout: Duration,
-    /// Time from a request's head to the end of its body; beyond it 408 and close. (nginx 60 s)
+    /// Default 60 s. Time from a request's head to the end of its body; beyond it 408 and close.
+    /// (nginx 60 s)
     pub body_timeout: Duration,
-    /// Time an HTTP connection may stay idle between two requests; beyond it close. (node 5 s,
-    /// nginx 75 s)
+    /// Default 30 s. Time an HTTP connection may stay idle between two requests; beyond it close.
+    /// (node 5 s, nginx 75 s)
     pub keep_alive_timeout: Duration,
-    /// Time an application may take over a deferred judgement or answer; beyond it 503 and close,
-    /// or a refused namespace.
+    /// Default 20 s. Time an application may take over a deferred judgement or answer; beyond it
+    /// 503 and close, or a refused namespace.
     pub decision_timeout: Duration,
-    /// Time a closing connection or session may take for its last bytes; beyond it they are
-    /// dropped. (official 30 s)
+    /// Default 10 s. Time a closing connection or session may take for its last bytes; beyond it
+    /// they are dropped. (official 30 s)
     pub close_timeout: Duration,
-    /// Which transports a handshake may ask for; another one is refused with code 0.
+    /// Both by default. Which transports a handshake may ask for; another one is refused with code
+    /// 0.
     pub transports: Transports,
-    /// Whether the handshake offers the upgrade to WebSocket.
+    /// On by default. Whether the handshake offers the upgrade to WebSocket.
     pub allow_upgrades: bool,
     /// Cross-origin headers; none are sent by default, so browsers keep other origins out of
     /// polling.
     pub cors: Option<Cors>,
-    /// Whether the browser client is served at `<path>socket.io.js`.
+    /// On by default. Whether the browser client is served at `<path>socket.io.js`.
     pub serve_client: bool,
-    /// What remains of a request's head once its first namespace is joined. Servers with several
-    /// namespaces whose middleware looks at headers should keep them.
+    /// Default None. What remains of a request's head once its first namespace is joined. Servers
+    /// with several namespaces whose middleware looks at headers should keep them.
     pub keep_headers: KeepHeaders,
 
     /// TCP connections at once; further ones wait in the kernel's queue. `None` is the smaller of
     /// 20,000 and RLIMIT_NOFILE - 64.
     pub connections_max: Option<u32>,
-    /// TCP connections at once from one address; a further one is closed unanswered. 0 is no limit.
+    /// Default 0. TCP connections at once from one address; a further one is closed unanswered. 0
+    /// is no limit.
     pub connections_per_ip_max: u32,
-    /// Engine.IO sessions at once (polling sessions outlive their connections); beyond it 503.
+    /// Default 100,000. Engine.IO sessions at once (polling sessions outlive their connections);
+    /// beyond it 503.
     pub sessions_max: u32,
-    /// Connections accepted in one turn of the loop; the rest wait for the next turn.
+    /// Default 64. Connections accepted in one turn of the loop; the rest wait for the next turn.
     pub accepts_per_turn_max: u32,
-    /// Bytes of one request head; beyond it 431 and close. (node 16 KiB, nginx 8 KiB, h11 16 KiB)
+    /// Default 16 KiB. Bytes of one request head; beyond it 431 and close. (node 16 KiB, nginx 8
+    /// KiB, h11 16 KiB)
     pub head_bytes_max: u32,
-    /// Headers of one request, at most 100; beyond it 431 and close. (Apache 100, httparse users
-    /// 64)
+    /// Default 100. Headers of one request, at most 100; beyond it 431 and close. (Apache 100,
+    /// httparse users 64)
     pub headers_max: u32,
-    /// Bytes of one HTTP body (beyond it 413) or one WebSocket message (1009); told to the client
-    /// as `maxPayload`. (official 1e6)
+    /// Default 1,000,000. Bytes of one HTTP body (beyond it 413) or one WebSocket message (1009);
+    /// told to the client as `maxPayload`. (official 1e6)
     pub max_payload: u32,
-    /// Packets in one polling payload from a client; beyond it the session is closed with
-    /// `parse error`. (python-engineio 16, official none)
+    /// Default 10,000. Packets in one polling payload from a client; beyond it the session is
+    /// closed with `parse error`. (python-engineio 16, official none)
     pub packets_per_payload_max: u32,
-    /// Packets in one polling payload to a client; the rest waits for the next poll.
+    /// Default 16. Packets in one polling payload to a client; the rest waits for the next poll.
     /// python-engineio refuses more than 16.
     pub packets_per_answer_max: u32,
-    /// Binary attachments of one packet; beyond it the connection is closed. (official 10)
+    /// Default 10. Binary attachments of one packet; beyond it the connection is closed. (official
+    /// 10)
     pub attachments_max: u32,
-    /// Bytes of the attachments of one packet together; beyond it the connection is closed.
+    /// Default 5,000,000. Bytes of the attachments of one packet together; beyond it the connection
+    /// is closed.
     pub attachment_bytes_max: u32,
-    /// Bytes held for all clients of what has not arrived whole (heads, bodies, fragments,
-    /// attachments); the client that exceeds it gets 503, or its connection is closed.
+    /// Default 64 MiB. Bytes held for all clients of what has not arrived whole (heads, bodies,
+    /// fragments, attachments); the client that exceeds it gets 503, or its connection is closed.
     pub incoming_bytes_max: u64,
-    /// Bytes of request heads held for sessions: until a namespace is joined, and what
-    /// `keep_headers` keeps; a handshake beyond it gets 503.
+    /// Default 32 MiB. Bytes of request heads held for sessions: until a namespace is joined, and
+    /// what `keep_headers` keeps; a handshake beyond it gets 503.
     pub handshake_bytes_max: u64,
-    /// Namespaces one client may have joined; a further CONNECT is refused.
+    /// Default 64. Namespaces one client may have joined; a further CONNECT is refused.
     pub namespaces_per_client_max: u32,
-    /// Packets held for a socket whose middleware has not decided; beyond it the connection is
-    /// closed.
+    /// Default 64. Packets held for a socket whose middleware has not decided; beyond it the
+    /// connection is closed.
     pub joining_packets_max: u32,
-    /// Rooms of one socket, its own not counted; a further join is ignored and reported.
+    /// Default 1,024. Rooms of one socket, its own not counted; a further join is ignored and
+    /// reported.
     pub rooms_per_socket_max: u32,
-    /// Bytes of a room's, event's or namespace's name; a longer one is refused.
+    /// Default 256. Bytes of a room's, event's or namespace's name; a longer one is refused.
     pub name_bytes_max: u32,
-    /// Acknowledgements one socket may owe; a further `emit_with_ack` fails at once.
+    /// Default 1,024. Acknowledgements one socket may owe; a further `emit_with_ack` fails at once.
     pub pending_acks_max: u32,
-    /// Bytes queued for one connection; when a message finds more, the connection is closed with
-    /// `transport error`. (uWebSockets 1 MiB by default, Redis pub/sub 8 MiB soft)
+    /// Default 8 MiB. Bytes queued for one connection; when a message finds more, the connection is
+    /// closed with `transport error`. (uWebSockets 1 MiB by default, Redis pub/sub 8 MiB soft)
     pub backlog_bytes_max: u32,
-    /// Bytes queued in the process, each shared frame counted once; beyond it a connection that
-    /// already has a backlog is closed when more is sent to it.
+    /// Default 64 MiB. Bytes queued in the process, each shared frame counted once; beyond it a
+    /// connection that already has a backlog is closed when more is sent to it.
     pub backlog_bytes_process_max: u64,
-    /// Operations from other threads not yet applied; beyond it they are refused with an error.
+    /// Default 10,000. Operations from other threads not yet applied; beyond it they are refused
+    /// with an error.
     pub mailbox_max: u32,
-    /// Nesting of arrays and objects in a packet; beyond it the connection is closed.
+    /// Default 100. Nesting of arrays and objects in a packet; beyond it the connection is closed.
     pub json_depth_max: u32,
 }
 

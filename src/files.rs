@@ -53,7 +53,8 @@ impl Files {
     /// neither file nor folder, links to folders, and links that lead out of `dir` or to a hidden
     /// file. More than `bytes_max` bytes in all are an error that says so: a wrong folder should
     /// not fill the memory of a small host.
-    pub fn read(dir: &Path, bytes_max: u64) -> io::Result<Files> {
+    pub fn read(dir: impl AsRef<Path>, bytes_max: u64) -> io::Result<Files> {
+        let dir = dir.as_ref();
         let root = fs::canonicalize(dir).map_err(|error| about(dir, error))?;
         let mut files = Files::new();
         let mut bytes_left = bytes_max;

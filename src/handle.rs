@@ -61,8 +61,9 @@ impl<A: App> Handle<A> {
         self.mailbox.push(Mail::Run(Box::new(run)))
     }
 
-    /// Ends the server: sockets are told `server shutting down`, connections are closed, `run`
-    /// returns.
+    /// Ends the server: each socket's `on_disconnect` gets `Reason::ServerShuttingDown`, clients
+    /// see their transport close (and will try to come back), `run` returns. A program that wants
+    /// to end so on Ctrl-C calls it from the thread that waits for signals, as the demo does.
     pub fn close(&self) -> Result<(), HandleError> {
         self.mailbox.post(Errand::Close)
     }

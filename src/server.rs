@@ -14,7 +14,10 @@ use crate::{
     net::{Net, Urandom, unix_ms},
 };
 
-/// A Socket.IO server. Handlers are registered by the methods of [`Crank`], which it derefs to;
+/// A Socket.IO server. Inside handlers it is spoken to through `socket.io()`, in timers through
+/// their `Io`, and from everywhere else through [`handle()`](Crank::handle).
+///
+/// Handlers are registered by the methods of [`Crank`], which it derefs to;
 /// `run` then serves on the calling thread.
 ///
 /// ```no_run
@@ -37,6 +40,11 @@ impl<A: App> Server<A> {
     /// A server that listens at `address`, with the default [`Config`].
     pub fn bind(address: impl ToSocketAddrs, app: A) -> io::Result<Server<A>> {
         Server::with_config(TcpListener::bind(address)?, app, Config::default())
+    }
+
+    /// A server that listens at `address`, configured.
+    pub fn bind_with(address: impl ToSocketAddrs, app: A, config: Config) -> io::Result<Server<A>> {
+        Server::with_config(TcpListener::bind(address)?, app, config)
     }
 
     /// A server on a listener that exists, with the default [`Config`].

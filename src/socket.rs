@@ -54,7 +54,8 @@ impl<'a, A: App> Socket<'a, A> {
         }
     }
 
-    /// The data and the socket apart, for borrows of the data that last.
+    /// The data and the socket apart, for borrows of the data that last:
+    /// `let (data, socket) = socket.split();`.
     pub fn split(self) -> (&'a mut A::Data, Peer<'a, A>) {
         (self.data, self.peer)
     }

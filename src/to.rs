@@ -225,6 +225,27 @@ impl Rooms for &String {
     }
 }
 
+impl Rooms for &SocketId {
+    fn each(self, give: &mut dyn FnMut(&str)) {
+        (*self).each(give);
+    }
+}
+
+impl<'a, T> Rooms for &'a Vec<T>
+where
+    &'a T: Rooms,
+{
+    fn each(self, give: &mut dyn FnMut(&str)) {
+        self.as_slice().each(give);
+    }
+}
+
+impl Rooms for &&str {
+    fn each(self, give: &mut dyn FnMut(&str)) {
+        give(self);
+    }
+}
+
 impl Rooms for SocketId {
     fn each(self, give: &mut dyn FnMut(&str)) {
         give(&self.to_string());

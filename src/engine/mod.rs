@@ -951,6 +951,8 @@ impl Engine {
             return false;
         }
         let backlog_bytes = match &conn.queue {
+            // The last words are no message: what is queued before them goes out in order.
+            _ if conn.state == State::WsClosing => return true,
             Queue::Idle | Queue::One(_) => return true,
             queue => queue.cost(),
         };

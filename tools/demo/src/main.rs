@@ -5,7 +5,11 @@
 mod chat;
 mod options;
 
-use std::{net::TcpListener, process::ExitCode, thread};
+use std::{
+    net::{IpAddr, Ipv4Addr, TcpListener},
+    process::ExitCode,
+    thread,
+};
 
 use emio::{Config, Files, Handle, Server};
 use signal_hook::{
@@ -13,13 +17,20 @@ use signal_hook::{
     iterator::Signals,
 };
 
-use crate::{chat::Chat, options::Options};
+use crate::{
+    chat::Chat,
+    options::{Ended, Options, USAGE},
+};
 
 fn main() -> ExitCode {
     let options = match Options::read() {
         Ok(options) => options,
-        Err(message) => {
-            eprintln!("{message}");
+        Err(Ended::Help) => {
+            println!("{USAGE}");
+            return ExitCode::SUCCESS;
+        }
+        Err(Ended::Wrong(message)) => {
+            eprintln!("{message}\n{USAGE}");
             return ExitCode::from(2);
         }
     };
@@ -45,10 +56,19 @@ fn serve(listener: TcpListener) -> std::io::Result<()> {
     io.serve_files("/", site());
     chat::register(&mut io);
     end_on_signals(io.handle())?;
-    println!(
-        "Socket.IO server running at http://localhost:{}/",
-        io.local_addr()?.port()
-    );
+    let address = io.local_addr()?;
+    // A browser on this machine finds it by its name, unless it listens elsewhere only.
+    let is_local = match address.ip() {
+        IpAddr::V4(ip) => ip == Ipv4Addr::LOCALHOST || ip.is_unspecified(),
+        IpAddr::V6(ip) => ip.is_loopback() || ip.is_unspecified(),
+    };
+    match is_local {
+        true => println!(
+            "Socket.IO server running at http://localhost:{}/",
+            address.port()
+        ),
+        false => println!("Socket.IO server running at http://{address}/"),
+    }
     io.run()
 }
 
