@@ -9,7 +9,7 @@ use sim::heap::Counting;
 static ALLOCATOR: Counting = Counting;
 
 /// Seeds that are played every time.
-const SEEDS: u64 = 20_000;
+const SEEDS: u64 = 1_000;
 
 #[test]
 fn a_thousand_seeds_keep_every_promise() {

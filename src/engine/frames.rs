@@ -324,6 +324,10 @@ impl Engine {
             conn.inbox_mut().pong = Some(current.input(&self.input.shared)[data].into());
             return;
         }
+        // An answer that waits for room in vain now is to an older ping.
+        if let Some(inbox) = &mut conn.inbox {
+            inbox.pong = None;
+        }
         let mut bytes = [0; 125];
         let len = data.len();
         bytes[..len].copy_from_slice(&current.input(&self.input.shared)[data]);

@@ -16,6 +16,8 @@ use super::heap;
 #[derive(Default)]
 pub struct Chat {
     pub log: Vec<Log>,
+    /// Handshakes that were put off, by client.
+    pub openings: Vec<(Option<usize>, Decision)>,
     /// Judgements that were put off, by socket.
     pub decisions: Vec<(String, Decision)>,
     /// Acknowledgements that were taken away, by socket and event.
@@ -180,9 +182,7 @@ pub enum Log {
         socket: String,
         load: Load,
     },
-    TakeAck {
-        socket: String,
-    },
+    TakeAck,
     Join {
         socket: String,
         room: String,
@@ -284,6 +284,7 @@ pub fn crank(
     config: Config,
     entropy: Box<dyn emio::Entropy>,
     now: std::time::Instant,
+    is_deferred: bool,
 ) -> Crank<Chat> {
     let mut crank = Crank::new(Chat::default(), config, entropy, now, 1_700_000_000_000);
     for name in NAMESPACES {
@@ -356,6 +357,14 @@ pub fn crank(
                     Ok::<(), emio::ArgsError>(())
                 },
             );
+    }
+    if is_deferred {
+        crank.allow_request_deferred(|app, _, handshake, decision| {
+            let client = handshake
+                .query("client")
+                .and_then(|client| client.parse().ok());
+            heap::test(|| app.openings.push((client, decision)));
+        });
     }
     crank.on_error(|app, problem| app.write(heap::test(|| Log::Problem(problem.to_string()))));
     crank
@@ -480,9 +489,7 @@ fn obey(app: &mut Chat, me: &Peer<'_, Chat>, commands: &[Command]) {
             Command::TakeAck => {
                 if let Some(ack) = me.ack() {
                     let event = heard_last(app);
-                    app.write(heap::test(|| Log::TakeAck {
-                        socket: my_id.clone(),
-                    }));
+                    app.write(Log::TakeAck);
                     heap::test(|| app.acks.push((my_id.clone(), event, ack)));
                 }
             }

@@ -11,7 +11,6 @@ use super::{
     codec::{self, Answer, Packet, Sio},
     model::{Join, LooseRefusal, Model, Sent, Session, What},
     net::{End, Net},
-    trace,
 };
 
 pub struct Client {
@@ -32,7 +31,8 @@ pub struct Client {
     /// Asks that are not answered yet: namespace, id, token.
     pub asks: Vec<(String, u64, u64)>,
     pub window: usize,
-    pings_sent: usize,
+    pings_sent: u64,
+    pongs_seen: u64,
     pub has_upgraded: bool,
 }
 
@@ -54,6 +54,8 @@ pub struct Style {
     pub is_prompt: bool,
     /// Uses only one packet per POST.
     pub is_slow_poster: bool,
+    /// Asks for base64 instead of binary frames.
+    pub is_base64: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -133,6 +135,7 @@ impl Client {
             asks: Vec::new(),
             window,
             pings_sent: 0,
+            pongs_seen: 0,
             has_upgraded: false,
         };
         if style.is_websocket {
@@ -173,10 +176,6 @@ impl Client {
 
     pub fn websocket(&self) -> Option<usize> {
         self.ws.as_ref().map(|ws| ws.wire)
-    }
-
-    pub fn get_wire(&self) -> Option<usize> {
-        self.get.wire
     }
 }
 
@@ -269,6 +268,10 @@ impl Client {
             // It came after the upgrade that a hasty client did not wait with.
             return;
         }
+        if answer.status == 400 && !is_get && self.get.owed > 0 {
+            // The last words may still be on their way.
+            return;
+        }
         if answer.status != 200 {
             return self.ended(env, &format!("{} {body}", answer.status));
         }
@@ -291,6 +294,10 @@ impl Client {
                 let body = String::from_utf8_lossy(&answer.body).into_owned();
                 env.net.end(wire, End::Eof);
                 self.ws = None;
+                // The polls will tell why.
+                if !self.style.is_websocket {
+                    return;
+                }
                 return self.ended(env, &format!("{} {body}", answer.status));
             }
             ws.stage = if self.style.is_websocket {
@@ -334,7 +341,10 @@ impl Client {
                 let text = String::from_utf8(frame.payload).expect("text frames are UTF-8");
                 self.hear_websocket_text(env, text);
             }
-            0x2 => self.hear_packet(env, Packet::Binary(frame.payload)),
+            0x2 => {
+                assert!(!self.style.is_base64, "binary that was to be base64");
+                self.hear_packet(env, Packet::Binary(frame.payload));
+            }
             0x8 => {
                 let ws = self.ws.as_mut().expect("frames come over it");
                 let was_closing =
@@ -348,8 +358,11 @@ impl Client {
                 }
             }
             0xA => {
-                assert_eq!(frame.payload, b"are you there");
-                self.pings_sent -= 1;
+                // Of several pings only the last must be answered (RFC 6455 §5.5.3).
+                let number = frame.payload.try_into().map(u64::from_be_bytes);
+                let number = number.expect("a pong repeats its ping");
+                assert!(number > self.pongs_seen && number <= self.pings_sent);
+                self.pongs_seen = number;
             }
             opcode => panic!("a frame with opcode {opcode:#x}"),
         }
@@ -374,8 +387,13 @@ impl Client {
         }
         let text = match packet {
             Packet::Binary(data) => return self.hear_attachment(env, data),
+            Packet::Text(text) if text.starts_with('b') => {
+                assert!(self.style.is_base64, "base64 that nobody asked for");
+                return self.hear_attachment(env, codec::base64(&text.as_bytes()[1..]));
+            }
             Packet::Text(text) => text,
         };
+        assert_ne!(text, "", "an empty packet");
         match text.as_bytes()[0] {
             b'0' => {
                 assert_eq!(self.phase, Phase::Fresh);
@@ -462,16 +480,23 @@ impl Client {
         let is_homeless = session
             .homeless_since
             .is_some_and(|since| since + timeout <= env.now);
+        let undecided = session.opened_at + model.limits.decision_timeout;
+        let is_undecided = self.phase == Phase::Fresh && undecided <= env.now;
         let is_explained = session.is_closed_by_server
             || session.over.is_some()
             || model.is_shut
             || is_homeless
+            || is_undecided
+            || model.is_over_limit(self.id)
             || !self.is_healthy(model);
         assert!(
             is_explained,
             "client {} was ended without a reason: {how}",
             self.id
         );
+        if model.is_over_limit(self.id) {
+            env.model.sessions[self.id].trouble.dropped = true;
+        }
         self.phase = Phase::Over;
         self.out.clear();
         for line in [&mut self.get, &mut self.post] {
@@ -491,7 +516,9 @@ impl Client {
         } else {
             format!("&sid={}", self.sid)
         };
-        format!("/socket.io/?EIO=4&transport={transport}{sid}")
+        let b64 = if self.style.is_base64 { "&b64=1" } else { "" };
+        let id = self.id;
+        format!("/socket.io/?EIO=4&transport={transport}{sid}{b64}&client={id}")
     }
 
     fn send_get(&mut self, env: &mut Env<'_>) {
@@ -591,8 +618,9 @@ impl Client {
             codec::put_frame(&mut bytes, false, opcode, &rest[..at], mask);
             (rest, opcode) = (&rest[at..], 0x0);
             if env.rng.chance(4) {
-                codec::put_frame(&mut bytes, true, 0x9, b"are you there", mask);
                 self.pings_sent += 1;
+                let number = self.pings_sent.to_be_bytes();
+                codec::put_frame(&mut bytes, true, 0x9, &number, mask);
             }
         }
         let mask = env.rng.mask();
@@ -607,8 +635,13 @@ impl Client {
         }
         while let Some(packet) = self.out.pop_front() {
             match packet {
-                Packet::Text(text) => self.send_frame(env, 0x1, text.as_bytes()),
-                Packet::Binary(data) => self.send_frame(env, 0x2, &data),
+                Packet::Text(ref text) => self.send_frame(env, 0x1, text.as_bytes()),
+                Packet::Binary(_) if self.style.is_base64 => {
+                    let mut text = Vec::new();
+                    packet.put_in_payload(&mut text);
+                    self.send_frame(env, 0x1, &text);
+                }
+                Packet::Binary(ref data) => self.send_frame(env, 0x2, data),
             }
         }
     }
@@ -655,7 +688,6 @@ impl Client {
         let join = hello.join;
         let entry = Join {
             client: self.id,
-            begun_at: env.now,
             ..Join::default()
         };
         env.model.joins.insert(join, entry);
@@ -809,6 +841,17 @@ impl Client {
         }
     }
 
+    /// Ends one of its connections, and never uses the others again.
+    pub fn drop_one(&mut self, env: &mut Env<'_>, end: End) {
+        trace!("client {} drops one connection, {end:?}", self.id);
+        env.model.sessions[self.id].trouble.dropped = true;
+        self.phase = Phase::Over;
+        let wires: Vec<_> = self.wires().collect();
+        if !wires.is_empty() {
+            env.net.end(env.rng.pick(&wires), end);
+        }
+    }
+
     /// Sends something that ends its session.
     pub fn misbehave(&mut self, env: &mut Env<'_>) {
         const FAULTS: [&str; 8] = [
@@ -830,9 +873,19 @@ impl Client {
         }
     }
 
-    /// Whether nothing is left to be read or sent, as far as it can tell.
-    pub fn is_idle(&self) -> bool {
-        self.out.is_empty() && self.post.owed == 0
+    /// Everything has arrived.
+    pub fn check_settled(&self) {
+        let is_open = self.phase == Phase::Open;
+        assert!(
+            !is_open || self.pings_sent == self.pongs_seen,
+            "client {} waits for a pong",
+            self.id
+        );
+        assert!(
+            !is_open || self.out.is_empty(),
+            "client {} could not send",
+            self.id
+        );
     }
 }
 

@@ -133,7 +133,7 @@ fn put_base64(out: &mut Vec<u8>, data: &[u8]) {
     }
 }
 
-fn base64(text: &[u8]) -> Vec<u8> {
+pub fn base64(text: &[u8]) -> Vec<u8> {
     assert_eq!(text.len() % 4, 0, "padded base64");
     let mut data = Vec::new();
     for four in text.chunks(4) {

@@ -12,7 +12,6 @@ use emio::{AckError, Reason};
 use super::{
     app::{ANSWER, Load, Log, To, blob, pad},
     codec::Sio,
-    trace,
 };
 
 #[derive(Default)]
@@ -56,6 +55,8 @@ pub struct Session {
     pub homeless_since: Option<u64>,
     pub opened_at: u64,
     pub last_pong: Option<u64>,
+    /// When it fell silent or vanished.
+    pub silent_since: Option<u64>,
     pub is_websocket_only: bool,
 }
 
@@ -101,7 +102,6 @@ pub struct Join {
     pub sent: VecDeque<Sent>,
     /// The server refused or ended it, so that what is on its way breaks the protocol.
     pub is_ended_by_server: bool,
-    pub begun_at: u64,
     /// Events with an acknowledgement id.
     pub wants_ack: BTreeSet<u64>,
 }
@@ -200,7 +200,9 @@ impl Model {
             socket.rooms.clear();
             let session = &mut self.sessions[socket.client];
             // A client that is nowhere may have been closed before.
-            let closed_at = session.homeless_since.map(|at| at + self.limits.connect_timeout);
+            let closed_at = session
+                .homeless_since
+                .map(|at| at + self.limits.connect_timeout);
             let is_certain = closed_at.is_none_or(|at| at > socket.judged_at + limit);
             session.homeless_since.get_or_insert(now);
             session.refusals.push(LooseRefusal {
@@ -310,7 +312,7 @@ impl Model {
                     }
                 }
             }
-            Log::TakeAck { .. } => {
+            Log::TakeAck => {
                 let taken = self.unanswered.take();
                 assert!(taken.is_some(), "an acknowledgement that nobody asked for");
             }
@@ -404,7 +406,11 @@ impl Model {
         let namespace = &self.sockets[id].namespace;
         let is_other = |owed: &Owed| owed.what == What::Refusal && owed.namespace == *namespace;
         let has_other = self.sessions[client].owed.iter().any(is_other);
-        self.owe(id, What::Refusal, has_left || has_other);
+        // And a client that was nowhere for too long is not there to be told.
+        let closed_at = self.sessions[client].homeless_since;
+        let closed_at = closed_at.map(|at| at + self.limits.connect_timeout);
+        let is_closed = closed_at.is_some_and(|at| at <= now);
+        self.owe(id, What::Refusal, has_left || has_other || is_closed);
         self.socket(id).presence = Presence::Gone;
         self.socket(id).rooms.clear();
         self.joins
@@ -440,13 +446,11 @@ impl Model {
             .iter()
             .filter(|(_, socket)| socket.client == client);
         let own: Vec<_> = own
-            .filter(|(_, socket)| {
-                matches!(socket.presence, Presence::Connected | Presence::Joining)
-            })
-            .map(|(id, socket)| (id.clone(), socket.presence == Presence::Joining))
+            .filter(|(_, socket)| socket.presence == Presence::Connected)
+            .map(|(id, _)| id.clone())
             .collect();
-        for (id, is_joining) in own {
-            self.owe(&id, What::Disconnect, is_joining);
+        for id in own {
+            self.owe(&id, What::Disconnect, false);
         }
         self.sessions[client].is_closed_by_server = true;
         self.end_sockets(client, Reason::ServerNamespaceDisconnect);
@@ -526,6 +530,11 @@ impl Model {
         }
         if let Err(why) = self.may_end(client, reason, now) {
             let trouble = self.sessions[client].trouble;
+            let owed_bytes = self.owed_bytes(client);
+            trace!(
+                "client {client} is owed {owed_bytes} bytes: {:?}",
+                self.sessions[client].owed
+            );
             panic!("{id} of client {client} ends with {reason:?}: {why}; {trouble:?}");
         }
         let session = &mut self.sessions[client];
@@ -559,12 +568,13 @@ impl Model {
             Reason::TransportError => {
                 (trouble.dropped && polls)
                     || trouble.faulty
-                    || (trouble.stalled && polls)
-                    || self.owed_bytes(client) >= self.limits.backlog_bytes_max
+                    || ((trouble.stalled || trouble.vanished) && polls)
+                    || self.is_over_limit(client)
             }
             Reason::PingTimeout => return self.may_time_out(session, now),
             Reason::ForcedClose | Reason::ForcedServerClose => {
-                trouble.faulty || self.has_crossed(client)
+                let is_stuck = trouble.stalled || trouble.vanished;
+                trouble.faulty || is_stuck || self.has_crossed(client)
             }
             Reason::ParseError => trouble.faulty,
             Reason::ServerShuttingDown
@@ -588,7 +598,8 @@ impl Model {
             return Err("it answers every ping");
         }
         let since = session.last_pong.unwrap_or(session.opened_at + timeout);
-        if now < since + interval {
+        // Pings may come a little early.
+        if now + 32 < since + interval {
             trace!("the last pong was sent at {since}, or that is {timeout} ms after the opening");
             Err("too early")
         } else {
@@ -600,6 +611,11 @@ impl Model {
     pub fn has_crossed(&self, client: usize) -> bool {
         let mut own = self.joins.values().filter(|join| join.client == client);
         own.any(|join| join.is_ended_by_server && !join.sent.is_empty())
+    }
+
+    /// Whether so much waits for a client that the server may end it.
+    pub fn is_over_limit(&self, client: usize) -> bool {
+        self.owed_bytes(client) >= self.limits.backlog_bytes_max
     }
 
     fn owed_bytes(&self, client: usize) -> usize {
@@ -718,7 +734,7 @@ impl Model {
                 let at = owed.iter().rposition(what).expect("it was owed");
                 owed.remove(at);
             }
-            Err(AckError::Mismatch) => panic!("the answer to {token} came garbled"),
+            Err(AckError::Mismatch | AckError::NotSent) => panic!("{token}: {answer:?}"),
         }
         self.asks.get_mut(&token).expect("it was there").is_resolved = true;
     }
@@ -791,7 +807,13 @@ impl Model {
         let session = &mut sessions[client];
         if packet.kind == 4 {
             let is_it = |refusal: &LooseRefusal| refusal.namespace == packet.namespace;
-            if let Some(at) = session.refusals.iter().position(is_it) {
+            let is_due =
+                |owed: &Owed| owed.what == What::Refusal && owed.namespace == packet.namespace;
+            let certain = session.owed.iter().position(|owed| !owed.is_volatile);
+            let ahead = certain.map_or(session.owed.len(), |at| at + 1);
+            let is_in_order = session.owed.iter().take(ahead).any(is_due);
+            let loose = session.refusals.iter().position(is_it);
+            if let Some(at) = loose.filter(|_| !is_in_order) {
                 return (What::Refusal, session.refusals.remove(at).join);
             }
         }
@@ -930,12 +952,6 @@ impl Model {
         }
     }
 
-    /// Whether this join was judged and is not over.
-    pub fn is_joined(&self, join: u64) -> bool {
-        let mut sockets = self.sockets.values();
-        sockets.any(|socket| socket.join == join && socket.presence == Presence::Connected)
-    }
-
     pub fn connected(&self, namespace: &str) -> Vec<String> {
         let sockets = self.sockets.iter();
         let here = sockets.filter(|(_, socket)| {
@@ -947,6 +963,39 @@ impl Model {
     pub fn connected_count(&self) -> usize {
         let is_connected = |socket: &&Socket| socket.presence == Presence::Connected;
         self.sockets.values().filter(is_connected).count()
+    }
+
+    /// Those whose judgement is awaited, or who left before it came.
+    pub fn has_joining(&self) -> bool {
+        let mut sockets = self.sockets.values();
+        sockets.any(|socket| socket.presence == Presence::Joining)
+    }
+
+    /// A client that does not answer is gone by then; `awake_since` is when the server last slept.
+    pub fn check_silent(&self, client: usize, awake_since: u64, now: u64, is_over: bool) {
+        let Limits {
+            ping_interval,
+            ping_timeout,
+            ..
+        } = self.limits;
+        let Some(since) = self.sessions[client].silent_since else {
+            return;
+        };
+        let wait = ping_interval.max(ping_timeout) + ping_timeout + 64;
+        if since.max(awake_since) + wait > now {
+            return;
+        }
+        let is_told = is_over || self.sessions[client].trouble.stalled;
+        assert!(
+            is_told,
+            "client {client} is silent since {since}, and was not told"
+        );
+        let mut sockets = self.sockets.iter();
+        let left = sockets.find(|(_, s)| s.client == client && s.presence == Presence::Connected);
+        assert!(
+            left.is_none(),
+            "client {client} is silent since {since}, and {left:?} lives"
+        );
     }
 
     pub fn rooms_count(&self) -> usize {

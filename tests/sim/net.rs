@@ -16,7 +16,7 @@ use emio::{
     engine::{Engine, Fate, READ_BYTES},
 };
 
-use super::{Rng, app::Chat, heap, trace};
+use super::{Rng, app::Chat, heap};
 
 /// All connections there ever were, by number.
 #[derive(Default)]
@@ -60,6 +60,10 @@ pub struct Wire {
     is_shut: bool,
     is_readable: bool,
     is_writable: bool,
+    /// It stands on the list of those to be read again.
+    is_again: bool,
+    /// The loop was told that the peer has ended its side.
+    is_end_known: bool,
     /// Nothing moves in either direction.
     pub is_stalled: bool,
     /// The client does not read.
@@ -93,6 +97,8 @@ impl Net {
             is_shut: false,
             is_readable: false,
             is_writable: false,
+            is_again: false,
+            is_end_known: false,
             is_stalled: false,
             is_unread: false,
         });
@@ -115,6 +121,12 @@ impl Net {
         if wire.up_end != Some(End::Reset) {
             wire.up_end = Some(end);
         }
+    }
+
+    /// Tells the server of readiness that is none.
+    pub fn wake_in_vain(&mut self, wire: usize) {
+        self.wires[wire].is_readable = true;
+        self.wires[wire].is_writable = true;
     }
 
     /// Moves up to `max` bytes of one direction; whether anything moved.
@@ -252,7 +264,10 @@ impl Net {
     /// One turn. Afterwards nothing may be left that only another wake-up would bring forward.
     pub fn turn(&mut self, crank: &mut Crank<Chat>, now: Instant, is_woken: bool, rng: &mut Rng) {
         for key in std::mem::take(&mut self.again) {
-            self.read_from(crank, key, now, false);
+            if let Some(wire) = self.streams[key.index()] {
+                self.wires[wire].is_again = false;
+                self.read_from(crank, key, now);
+            }
         }
         let live = self.live.iter().copied();
         let mut ready: Vec<_> = live
@@ -265,12 +280,15 @@ impl Net {
             let key = at.key.expect("only open connections are ready");
             let (is_readable, is_writable) = (at.is_readable, at.is_writable);
             (at.is_readable, at.is_writable) = (false, false);
-            let is_end = at.is_up_ended;
             if is_writable {
                 heap::server(|| crank.engine().handle_writable(key));
             }
+            let at = &mut self.wires[wire];
             if is_readable {
-                self.read_from(crank, key, now, is_end);
+                at.is_end_known |= at.is_up_ended;
+            }
+            if is_readable && !at.is_again {
+                self.read_from(crank, key, now);
             }
         }
         self.accept(crank, now);
@@ -280,19 +298,19 @@ impl Net {
             cut,
             ..
         } = self;
-        let mut flush = |engine: &mut Engine| flush(wires, streams, cut, engine);
         heap::server(|| {
+            let mut flush = |engine: &mut Engine| flush(wires, streams, cut, engine);
             if is_woken {
                 crank.handle_mail(now, &mut flush);
             }
             crank.handle_timeout(now, &mut flush);
             loop {
-                crank.dispatch(&mut flush);
+                crank.dispatch(&mut |engine| self::flush(wires, streams, cut, engine));
                 let Some(key) = crank.engine().poll_dirty() else {
                     break;
                 };
                 transmit(wires, streams, cut, crank.engine(), key);
-                flush(crank.engine());
+                self::flush(wires, streams, cut, crank.engine());
             }
         });
         self.reap(crank);
@@ -304,7 +322,7 @@ impl Net {
         }
     }
 
-    fn read_from(&mut self, crank: &mut Crank<Chat>, key: ConnKey, now: Instant, is_end: bool) {
+    fn read_from(&mut self, crank: &mut Crank<Chat>, key: ConnKey, now: Instant) {
         let Some(wire) = self.streams[key.index()] else {
             return;
         };
@@ -320,7 +338,7 @@ impl Net {
             Ok(n) => {
                 engine.handle_more(key, n == room);
                 heap::server(|| engine.handle_read(key, now, n));
-                n == room || is_end
+                n == room || self.wires[wire].is_end_known
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 engine.handle_more(key, false);
@@ -331,7 +349,9 @@ impl Net {
                 false
             }
         };
-        if has_more {
+        let at = &mut self.wires[wire];
+        if has_more && !at.is_again {
+            at.is_again = true;
             self.again.push(key);
         }
         let Net {

@@ -31,7 +31,7 @@ impl Script {
             ping_timeout: Duration::from_millis(200),
             ..Config::default()
         };
-        let mut sim = Sim::with(config, Rng(1), 2);
+        let mut sim = Sim::with(config, false, Rng(1), 2);
         let listener = sim.add_client(WEBSOCKET, 1 << 20);
         sim.settle();
         join(&mut sim, listener, "/");
@@ -181,6 +181,7 @@ const POLLING: Style = Style {
     is_hasty: false,
     is_prompt: true,
     is_slow_poster: false,
+    is_base64: false,
 };
 
 const WEBSOCKET: Style = Style {
@@ -204,6 +205,13 @@ fn styles() -> Vec<(Style, Option<(usize, bool)>)> {
                 is_chunked: true,
                 reconnects: true,
                 ..POLLING
+            },
+            None,
+        ),
+        (
+            Style {
+                is_base64: true,
+                ..WEBSOCKET
             },
             None,
         ),
