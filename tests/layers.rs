@@ -40,12 +40,23 @@ const LAYERS: [&[&str]; 7] = [
         "engine/polling",
         "engine/frames",
         "engine/lifecycle",
-        "hub",
+        "engine/commands",
+        "engine/output",
+        "hub/mod",
+        "hub/apply",
+        "hub/packets",
+        "hub/presence",
     ],
     &[
         "app", "dispatch", "outbox", "raw", "request", "socket", "to", "token",
     ],
-    &["crank", "handle"],
+    &[
+        "crank/mod",
+        "crank/events",
+        "crank/setup",
+        "crank/wishes",
+        "handle",
+    ],
     &["net"],
     &["server", "engine/server"],
 ];
@@ -81,8 +92,8 @@ const PACKAGES: [(&str, &[&str]); 9] = [
             "handle",
         ],
     ),
-    ("slab", &["engine/mod", "namespace", "hub"]),
-    ("log", &["net", "crank"]),
+    ("slab", &["engine/mod", "namespace", "hub/mod"]),
+    ("log", &["net", "crank/events"]),
 ];
 
 #[test]

@@ -14,11 +14,15 @@
 //!   polling.rs     payloads of POSTs in, parked GETs answered
 //!   frames.rs      WebSocket frames in, for sessions and for applications
 //!   lifecycle.rs   opening, closing, losing, deadlines
-//!   mod.rs         the type, its inputs and outputs, and what leaves
+//!   output.rs      what leaves: encoded, gathered, queued, written
+//!   commands.rs    what an application may ask, and what it may do
+//!   mod.rs         the type, its inputs and outputs
 //! ```
 
+mod commands;
 mod frames;
 mod lifecycle;
+mod output;
 mod polling;
 mod requests;
 mod server;
@@ -33,6 +37,7 @@ use std::{
 
 use slab::Slab;
 
+pub use self::server::{Core, Message, Server, Socket};
 use crate::{
     codec::{
         http::{self, Limits},
@@ -40,16 +45,13 @@ use crate::{
     },
     config::Config,
     conn::{Conn, State},
-    handshake::Handshake,
-    id::{ConnKey, Entropy, SessionKey, Sid},
-    queue::{Frame, Gauge, Queue},
+    id::{ConnKey, Entropy, SessionKey},
+    queue::{Frame, Gauge},
     reason::Reason,
-    session::{Carrier, Session},
+    session::Session,
     stats::Stats,
     timer::Wheel,
 };
-
-pub use self::server::{Core, Message, Server, Socket};
 
 /// Connections, sessions and their timers: a sans-I/O Engine.IO server.
 pub struct Engine {
@@ -529,188 +531,6 @@ impl Engine {
     }
 }
 
-// What an application may ask, and what it may do.
-impl Engine {
-    /// From now on every handshake is an `Opening` that waits for `decide`.
-    pub fn judge_handshakes(&mut self) {
-        self.is_judged = true;
-    }
-
-    /// Serves application WebSockets at this path; `*` is every path that nothing else serves.
-    pub fn serve_raw(&mut self, path: &str) {
-        self.raw_paths.push(path.to_owned());
-    }
-
-    /// The session with this id.
-    pub fn session(&self, sid: Sid) -> Option<SessionKey> {
-        let session = self.sessions.get(sid.slot() as usize)?;
-        let is_it = sid.has_secret(&session.secret) && session.carrier != Carrier::Closed;
-        is_it.then(|| SessionKey::new(sid.slot() as usize))
-    }
-
-    /// The id of a session.
-    pub fn sid(&self, session: SessionKey) -> Sid {
-        let slot = u32::try_from(session.index()).expect("keys are 32 bits");
-        Sid::new(self.sessions[session.index()].secret, slot)
-    }
-
-    /// Whether the session accepts messages.
-    pub fn is_open(&self, session: SessionKey) -> bool {
-        self.sessions
-            .get(session.index())
-            .is_some_and(Session::is_open)
-    }
-
-    /// The transport that carries the session now.
-    pub fn transport(&self, session: SessionKey) -> Transport {
-        match self.sessions[session.index()].carrier {
-            Carrier::WebSocket { .. } => Transport::WebSocket,
-            _ => Transport::Polling,
-        }
-    }
-
-    /// The request that opened the session, as far as it was kept.
-    pub fn handshake(&self, session: SessionKey) -> Option<Handshake<'_>> {
-        self.sessions[session.index()]
-            .hello
-            .as_ref()
-            .map(|hello| hello.request())
-    }
-
-    /// The same with the payload of a CONNECT packet (JSON text, or nothing), however little was
-    /// kept.
-    pub(crate) fn handshake_with(&self, session: SessionKey, auth: &str) -> Handshake<'_> {
-        let Some(state) = self.sessions.get(session.index()) else {
-            return Handshake::new(None, [0; 16], auth);
-        };
-        let hello = state.hello.as_deref();
-        let conn = state.websocket().and_then(|ws| self.conns.get(ws.index()));
-        let address = conn.map_or([0; 16], |conn| conn.address);
-        Handshake::new(
-            hello,
-            hello.map_or(address, |hello| hello.address_bytes()),
-            auth,
-        )
-    }
-
-    /// Whether a message would be handed to the kernel or a waiting poll at once: what volatile
-    /// needs.
-    pub fn is_writable(&self, session: SessionKey) -> bool {
-        let session = &self.sessions[session.index()];
-        match session.carrier {
-            Carrier::WebSocket { ws, .. } => self.conns[ws.index()].is_writable,
-            Carrier::Polling { get, .. } | Carrier::Probing { get, .. } => get.is_some(),
-            Carrier::Closing { .. } | Carrier::Closed => false,
-        }
-    }
-
-    /// Bytes queued for the session.
-    pub fn backlog_bytes(&self, session: SessionKey) -> usize {
-        let session = &self.sessions[session.index()];
-        let conn = session
-            .websocket()
-            .map_or(0, |ws| self.conns[ws.index()].queue.bytes());
-        session.queue.bytes() + conn
-    }
-
-    /// Sends a text message made of these parts.
-    pub fn send_text(&mut self, session: SessionKey, parts: &[&[u8]]) {
-        let len = 1 + parts.iter().map(|part| part.len()).sum::<usize>();
-        self.send(session, &mut |out| {
-            ws::put_head(out, ws::Opcode::Text, len);
-            out.push(b'4');
-            for part in parts {
-                out.extend_from_slice(part);
-            }
-        });
-    }
-
-    /// Sends a binary message.
-    pub fn send_binary(&mut self, session: SessionKey, data: &[u8]) {
-        self.send(session, &mut |out| {
-            ws::put_head(out, ws::Opcode::Binary, data.len());
-            out.extend_from_slice(data);
-        });
-    }
-
-    /// Sends a message that others receive as well.
-    pub fn send_frame(&mut self, session: SessionKey, frame: &Frame) {
-        let Some(state) = self.sessions.get(session.index()) else {
-            return;
-        };
-        self.stats.messages_out += 1;
-        match state.carrier {
-            Carrier::WebSocket { ws, .. } => self.output_message(ws, frame),
-            Carrier::Polling { .. } | Carrier::Probing { .. } => self.hold(session, frame.clone()),
-            Carrier::Closing { .. } | Carrier::Closed => {}
-        }
-    }
-
-    /// A message that many will receive, encoded once.
-    pub fn frame(&self, is_binary: bool, parts: &[&[u8]]) -> Frame {
-        let prefix: &[u8] = if is_binary { b"" } else { b"4" };
-        let opcode = if is_binary {
-            ws::Opcode::Binary
-        } else {
-            ws::Opcode::Text
-        };
-        let len = prefix.len() + parts.iter().map(|part| part.len()).sum::<usize>();
-        let mut bytes = Vec::with_capacity(ws::head_bytes(len) + len);
-        ws::put_head(&mut bytes, opcode, len);
-        bytes.extend_from_slice(prefix);
-        for part in parts {
-            bytes.extend_from_slice(part);
-        }
-        Frame::new(bytes, &self.gauge)
-    }
-
-    /// Counters and gauges as they are now.
-    pub fn stats(&self) -> Stats {
-        let mut stats = self.stats;
-        stats.connections = self.conns.len() as u64;
-        stats.sessions = self.sessions.len() as u64;
-        stats.incoming_bytes = self.incoming_bytes + self.hello_bytes;
-        stats.backlog_bytes = self.gauge.bytes() - self.gauge_idle_bytes;
-        stats
-    }
-
-    /// Counts `bytes` that a user of the engine holds for a client as incoming; `false` if they are
-    /// too many for the process.
-    pub(crate) fn charge(&mut self, bytes: usize) -> bool {
-        self.incoming_bytes += bytes as u64;
-        self.incoming_bytes <= self.config.incoming_bytes_max
-    }
-
-    pub(crate) fn discharge(&mut self, bytes: usize) {
-        self.incoming_bytes -= bytes as u64;
-    }
-
-    pub(crate) fn fill_secret(&mut self) -> [u8; 11] {
-        let mut secret = [0; 11];
-        self.entropy.fill(&mut secret);
-        secret
-    }
-
-    pub(crate) fn now_ms(&self) -> u64 {
-        self.now_ms
-    }
-
-    pub(crate) fn epoch(&self) -> Instant {
-        self.epoch
-    }
-
-    /// Moves time on, without anything else.
-    pub(crate) fn tick(&mut self, now: Instant) {
-        let ms = now.saturating_duration_since(self.epoch).as_millis();
-        let ms = u64::try_from(ms).unwrap_or(u64::MAX);
-        if ms > self.now_ms {
-            self.now_ms = ms;
-            self.conn_timers.advance(ms);
-            self.session_timers.advance(ms);
-        }
-    }
-}
-
 /// The two ways in which packets travel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Transport {
@@ -826,237 +646,6 @@ impl Engine {
             self.stats.refused_by_limit += 1;
             self.overloaded(key);
         }
-    }
-}
-
-// What leaves.
-impl Engine {
-    /// Encodes one message for a session's carrier, without a copy where the connection is being
-    /// read.
-    fn send(&mut self, session: SessionKey, put: &mut dyn FnMut(&mut Vec<u8>)) {
-        let Some(state) = self.sessions.get(session.index()) else {
-            return;
-        };
-        self.stats.messages_out += 1;
-        match state.carrier {
-            Carrier::WebSocket { ws, .. } if self.conns[ws.index()].reply.is_base64 => {
-                let mut bytes = Vec::new();
-                put(&mut bytes);
-                let bytes = self.as_base64(bytes);
-                self.output(ws, &mut |out| out.extend_from_slice(&bytes));
-            }
-            Carrier::WebSocket { ws, .. } => self.output(ws, put),
-            Carrier::Polling { .. } | Carrier::Probing { .. } => {
-                let mut bytes = Vec::new();
-                put(&mut bytes);
-                self.hold(session, Frame::new(bytes, &self.gauge));
-            }
-            Carrier::Closing { .. } | Carrier::Closed => {}
-        }
-    }
-
-    /// The frame again, a binary one as text `b…` for a client that asked for base64.
-    fn as_base64(&self, frame: Vec<u8>) -> Vec<u8> {
-        if !ws::is_binary(&frame) {
-            return frame;
-        }
-        let mut text = Vec::new();
-        crate::codec::eio::put_binary(&mut text, ws::payload_of(&frame));
-        let mut bytes = Vec::with_capacity(ws::HEAD_BYTES_MAX + text.len());
-        ws::put_head(&mut bytes, ws::Opcode::Text, text.len());
-        bytes.extend_from_slice(&text);
-        bytes
-    }
-
-    /// Queues a message for a session that polls, whose parked GET is answered at the turn's end.
-    /// If the backlog is full already, the session ends.
-    fn hold(&mut self, key: SessionKey, frame: Frame) {
-        let backlog_bytes = self.sessions[key.index()].queue.cost();
-        let is_full = backlog_bytes > self.config.backlog_bytes_max as usize;
-        if is_full || self.is_over_budget(backlog_bytes) {
-            self.stats.refused_by_limit += 1;
-            return self.end_session(key, Reason::TransportError, b"1");
-        }
-        self.sessions[key.index()].queue.push(frame);
-        self.ask_for_answer(key);
-    }
-
-    /// Notes that a parked GET can be answered.
-    fn ask_for_answer(&mut self, key: SessionKey) {
-        let session = &mut self.sessions[key.index()];
-        if session.parked().is_some() && !session.is_dirty {
-            session.is_dirty = true;
-            self.answers.push(key);
-        }
-    }
-
-    /// Appends to a connection's output.
-    fn output(&mut self, key: ConnKey, put: &mut dyn FnMut(&mut Vec<u8>)) {
-        if !self.may_queue(key) {
-            return;
-        }
-        let conn = &mut self.conns[key.index()];
-        let is_corked = self.cork.conn == Some(key);
-        if is_corked && conn.queue.is_empty() && self.cork.bytes.len() < CORK_BYTES_KEPT {
-            put(&mut self.cork.bytes);
-        } else {
-            if is_corked && !self.cork.bytes.is_empty() {
-                conn.queue.push(Frame::new(
-                    std::mem::take(&mut self.cork.bytes),
-                    &self.gauge,
-                ));
-            }
-            if !conn.queue.grow(put) {
-                let mut bytes = Vec::new();
-                put(&mut bytes);
-                conn.queue.push(Frame::new(bytes, &self.gauge));
-            }
-        }
-        self.mark_dirty(key);
-    }
-
-    /// Appends a message to a WebSocket's output, in the form that its client asked for.
-    fn output_message(&mut self, ws: ConnKey, frame: &Frame) {
-        if !self.conns[ws.index()].reply.is_base64 {
-            return self.output_frame(ws, frame);
-        }
-        let bytes = self.as_base64(frame.bytes().to_vec());
-        self.output(ws, &mut |out| out.extend_from_slice(&bytes));
-    }
-
-    /// Appends a shared frame to a connection's output.
-    fn output_frame(&mut self, key: ConnKey, frame: &Frame) {
-        let is_corked = self.cork.conn == Some(key);
-        if is_corked && frame.bytes().len() <= FRAME_BYTES_COPIED {
-            return self.output(key, &mut |out| out.extend_from_slice(frame.bytes()));
-        }
-        if !self.may_queue(key) {
-            return;
-        }
-        let conn = &mut self.conns[key.index()];
-        if is_corked && !self.cork.bytes.is_empty() {
-            conn.queue.push(Frame::new(
-                std::mem::take(&mut self.cork.bytes),
-                &self.gauge,
-            ));
-        }
-        conn.queue.push(frame.clone());
-        self.mark_dirty(key);
-    }
-
-    /// Whether a connection's backlog allows one more message; ends it otherwise.
-    fn may_queue(&mut self, key: ConnKey) -> bool {
-        let conn = &self.conns[key.index()];
-        if matches!(conn.state, State::Dead | State::Lingering) {
-            return false;
-        }
-        let backlog_bytes = match &conn.queue {
-            // The last words are no message: what is queued before them goes out in order.
-            _ if conn.state == State::WsClosing => return true,
-            Queue::Idle | Queue::One(_) => return true,
-            queue => queue.cost(),
-        };
-        let is_full = backlog_bytes > self.config.backlog_bytes_max as usize;
-        if !is_full && !self.is_over_budget(backlog_bytes) {
-            return true;
-        }
-        self.stats.refused_by_limit += 1;
-        self.lose(key, Reason::TransportError);
-        false
-    }
-
-    /// Whether the process holds too much output, and this backlog is part of it.
-    ///
-    /// Only those who hold more than an equal share of the budget pay for it.
-    fn is_over_budget(&self, backlog_bytes: usize) -> bool {
-        let budget = self.config.backlog_bytes_process_max;
-        let owners = (self.conns.len() + self.sessions.len()) as u64;
-        backlog_bytes > 0
-            && self.gauge.bytes() > budget
-            && backlog_bytes as u64 > budget / owners.max(1)
-    }
-
-    fn mark_dirty(&mut self, key: ConnKey) {
-        let conn = &mut self.conns[key.index()];
-        if !conn.is_dirty {
-            conn.is_dirty = true;
-            self.dirty.push_back(key);
-        }
-    }
-
-    /// From here to its `transmit`, this connection's output is gathered.
-    fn open_cork(&mut self, key: ConnKey) {
-        if let Some(before) = self.cork.conn.replace(key) {
-            if before != key && !self.cork.bytes.is_empty() {
-                let bytes = std::mem::take(&mut self.cork.bytes);
-                if let Some(conn) = self.conns.get_mut(before.index()) {
-                    conn.queue.push(Frame::new(bytes, &self.gauge));
-                }
-            }
-        }
-    }
-
-    /// What could not be written waits, for as long as the peer takes some of it now and then.
-    fn wait_for_writing(&mut self, key: ConnKey, has_progressed: bool) {
-        if self.is_over_budget(self.conns[key.index()].queue.cost()) {
-            self.stats.refused_by_limit += 1;
-            return self.lose(key, Reason::TransportError);
-        }
-        if !has_progressed {
-            return;
-        }
-        let conn = &self.conns[key.index()];
-        match conn.state {
-            // A partial head has a time of its own.
-            State::Head if conn.inbox.is_none() => {
-                self.arm_conn(key, self.config.keep_alive_timeout);
-            }
-            State::Closing | State::WsClosing if !conn.queue.is_empty() => {
-                self.arm_conn(key, self.config.close_timeout);
-            }
-            _ => {}
-        }
-    }
-
-    /// Writes the queue, then the cork; whether the connection turned out to be broken.
-    fn write_out(
-        &mut self,
-        key: ConnKey,
-        cork: &mut Vec<u8>,
-        write: &mut dyn FnMut(&[IoSlice<'_>]) -> io::Result<usize>,
-    ) -> bool {
-        let conn = &mut self.conns[key.index()];
-        while conn.is_writable && conn.state != State::Dead {
-            let mut slices = [IoSlice::new(&[]); SLICES_MAX];
-            let mut filled = conn.queue.slices(&mut slices[..SLICES_MAX - 1]);
-            let is_whole = filled < SLICES_MAX - 1;
-            if is_whole && !cork.is_empty() {
-                slices[filled] = IoSlice::new(cork);
-                filled += 1;
-            }
-            if filled == 0 {
-                return false;
-            }
-            let len: usize = slices[..filled].iter().map(|slice| slice.len()).sum();
-            match write(&slices[..filled]) {
-                Ok(0) => return true,
-                Ok(n) => {
-                    self.stats.bytes_out += n as u64;
-                    let queued = conn.queue.bytes();
-                    conn.queue.advance(n.min(queued));
-                    if n > queued {
-                        cork.drain(..n - queued);
-                    }
-                    conn.is_writable = n == len;
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    conn.is_writable = false;
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(_) => return true,
-            }
-        }
-        false
     }
 }
 

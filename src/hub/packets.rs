@@ -1,0 +1,333 @@
+//! Packets in: heard, checked, held while something is missing, and delivered.
+
+use super::{Alarm, Client, CurrentPacket, Event, Held, Hub, Joining, Partial, millis};
+use crate::{
+    codec::{
+        json::{self, Bytes},
+        sio::{self, EventName, Kind},
+    },
+    engine::{self, Span},
+    id::{NamespaceKey, SessionKey, SocketKey},
+    namespace::Presence,
+    reason::Reason,
+};
+
+// Packets in.
+impl Hub {
+    /// Takes one event of the engine. `None` if there is none; `Some(None)` if it concerned nobody.
+    pub(super) fn hear(&mut self) -> Option<Option<Event>> {
+        let event = self.engine.poll_event()?;
+        Some(match event {
+            engine::Event::Opened { session } => {
+                let index = session.index();
+                if self.clients.len() <= index {
+                    self.clients.resize_with(index + 1, Client::default);
+                }
+                self.clients[index] = Client::default();
+                self.await_namespace(session);
+                None
+            }
+            engine::Event::Message {
+                session,
+                is_binary: true,
+                payload,
+            } => self.hear_binary(session, &payload),
+            engine::Event::Message {
+                session,
+                is_binary: false,
+                payload,
+            } => self.hear_text(session, payload),
+            engine::Event::Closed { session, reason } => {
+                self.drop_client(session, reason);
+                None
+            }
+            engine::Event::Upgraded { .. } => None,
+            other => Some(Event::Engine(other)),
+        })
+    }
+
+    pub(super) fn hear_text(&mut self, session: SessionKey, span: Span) -> Option<Event> {
+        if self.clients[session.index()].partial.is_some() {
+            return self.fault(session);
+        }
+        let attachments_max = self.engine.config.attachments_max;
+        let name_bytes_max = self.engine.config.name_bytes_max as usize;
+        let bytes = self.engine.bytes(&span);
+        let Ok(text) = std::str::from_utf8(bytes) else {
+            return self.fault(session);
+        };
+        let Ok(packet) = sio::parse(text, attachments_max) else {
+            return self.fault(session);
+        };
+        if packet.namespace.len() > name_bytes_max {
+            return self.fault(session);
+        }
+        let depth_max = self.engine.config.json_depth_max as usize;
+        if !packet.json.is_empty() && json::check(packet.json, depth_max).is_err() {
+            return self.fault(session);
+        }
+        let namespace = self.roster.namespace(packet.namespace);
+        let socket = namespace.and_then(|namespace| self.socket_in(session, namespace));
+        if packet.kind == Kind::Connect {
+            let (name, auth) = (Box::from(packet.namespace), Box::from(packet.json));
+            return self.hear_connect(session, namespace, socket, name, auth);
+        }
+        // A packet for a namespace that was not joined ends the session, as officially.
+        let Some(socket) = socket else {
+            return self.fault(session);
+        };
+        let is_event = matches!(packet.kind, Kind::Event | Kind::BinaryEvent);
+        if is_event {
+            let is_good = |name: EventName<'_>| name.as_str().len() <= name_bytes_max;
+            if !sio::split_event(packet.json).is_ok_and(|(name, _)| is_good(name)) {
+                return self.fault(session);
+            }
+        }
+        match packet.kind {
+            Kind::Connect | Kind::ConnectError => self.fault(session),
+            Kind::Disconnect => {
+                self.disconnect(socket, Reason::ClientNamespaceDisconnect);
+                None
+            }
+            Kind::Event | Kind::BinaryEvent | Kind::Ack | Kind::BinaryAck => {
+                let is_ack = !is_event;
+                if is_ack && packet.id.is_none() {
+                    return self.fault(session);
+                }
+                let is_joining =
+                    self.joining.contains_key(&socket) && !self.roster.is_connected(socket);
+                if packet.attachments == 0 && !is_joining {
+                    let from = text.len() - packet.json_offset_from_end(text);
+                    let json = from..from + packet.json.len();
+                    let id = packet.id;
+                    self.current = CurrentPacket::Span(span, json);
+                    return self.deliver(socket, is_ack, id);
+                }
+                let (json, id) = (Box::from(packet.json), packet.id);
+                let held = Held {
+                    is_ack,
+                    id,
+                    json,
+                    attachments: Vec::new(),
+                };
+                let missing = packet.attachments;
+                self.hold(session, socket, held, missing)
+            }
+        }
+    }
+
+    /// Keeps a packet: until its attachments are here, or until its socket has joined.
+    pub(super) fn hold(
+        &mut self,
+        session: SessionKey,
+        socket: SocketKey,
+        held: Held,
+        missing: u32,
+    ) -> Option<Event> {
+        if missing == 0 {
+            return self.hold_for_join(session, socket, held);
+        }
+        let bytes = held.bytes();
+        let fits = self.engine.charge(bytes);
+        let Held { is_ack, id, .. } = held;
+        let delay = millis(self.engine.config.body_timeout);
+        let alarm = self.set_alarm(Alarm::Partial(session), delay);
+        let partial = Partial {
+            alarm,
+            socket: Some(socket),
+            is_ack,
+            id,
+            held,
+            missing,
+            bytes,
+        };
+        self.clients[session.index()].partial = Some(Box::new(partial));
+        if fits { None } else { self.fault(session) }
+    }
+
+    pub(super) fn hold_for_join(
+        &mut self,
+        session: SessionKey,
+        socket: SocketKey,
+        held: Held,
+    ) -> Option<Event> {
+        let bytes = held.bytes();
+        let fits = self.engine.charge(bytes);
+        let packets_max = self.engine.config.joining_packets_max as usize;
+        let bytes_max = self.engine.config.max_payload as usize;
+        let joining = self
+            .joining
+            .get_mut(&socket)
+            .expect("the socket is joining");
+        joining.bytes += bytes;
+        joining.held.push(held);
+        let is_full = joining.held.len() > packets_max || joining.bytes > bytes_max;
+        if is_full || !fits {
+            self.fault(session)
+        } else {
+            None
+        }
+    }
+
+    pub(super) fn hear_binary(&mut self, session: SessionKey, span: &Span) -> Option<Event> {
+        let client = &mut self.clients[session.index()];
+        let Some(partial) = &mut client.partial else {
+            return self.fault(session);
+        };
+        let data = self.engine.bytes(span);
+        let bytes = data.len();
+        partial.held.attachments.push(Bytes::from(data));
+        partial.missing -= 1;
+        partial.bytes += bytes;
+        let is_whole = partial.missing == 0;
+        let total = partial.bytes - partial.held.json.len();
+        let fits = self.engine.charge(bytes);
+        if !fits || total > self.engine.config.attachment_bytes_max as usize {
+            return self.fault(session);
+        }
+        if !is_whole {
+            return None;
+        }
+        let partial = self.clients[session.index()].partial.take()?;
+        self.engine.discharge(partial.bytes);
+        self.clear_alarm(partial.alarm);
+        let Partial {
+            socket,
+            is_ack,
+            id,
+            held,
+            ..
+        } = *partial;
+        if json::check_placeholders(&held.json, held.attachments.len()).is_err() {
+            return self.fault(session);
+        }
+        // The server may have disconnected it while its attachments were on their way.
+        let socket = socket?;
+        match self.roster.sockets[socket.index()].presence {
+            Presence::Connected => {
+                self.current = CurrentPacket::Held(held);
+                self.deliver(socket, is_ack, id)
+            }
+            Presence::Joining => self.hold_for_join(session, socket, held),
+            Presence::Leaving(_) | Presence::Gone => None,
+        }
+    }
+
+    pub(super) fn hear_held(&mut self, socket: SocketKey, held: Held) -> Option<Event> {
+        let Held { is_ack, id, .. } = held;
+        self.current = CurrentPacket::Held(held);
+        self.deliver(socket, is_ack, id)
+    }
+
+    /// The packet is whole, checked and current.
+    pub(super) fn deliver(
+        &mut self,
+        socket: SocketKey,
+        is_ack: bool,
+        id: Option<u64>,
+    ) -> Option<Event> {
+        if !self.roster.is_connected(socket) {
+            return None;
+        }
+        if !is_ack {
+            return Some(Event::Packet { socket, ack: id });
+        }
+        // Unknown and late ids are ignored (spec 2.7.3).
+        let ack = *self.ack_ids.get(&(socket, id?))?;
+        self.forget_ack(ack);
+        Some(Event::Acked { socket, ack })
+    }
+
+    pub(super) fn hear_connect(
+        &mut self,
+        session: SessionKey,
+        namespace: Option<NamespaceKey>,
+        socket: Option<SocketKey>,
+        name: Box<str>,
+        auth: Box<str>,
+    ) -> Option<Event> {
+        if socket.is_some() {
+            // Also while the first one is in middleware: the official server makes two sockets.
+            return self.fault(session);
+        }
+        let Some(namespace) = namespace else {
+            self.send_refusal(session, &name, "{\"message\":\"Invalid namespace\"}");
+            return None;
+        };
+        let first = self.clients[session.index()].first;
+        let count =
+            std::iter::successors(first, |key| self.roster.sockets[key.index()].next).count();
+        if count >= self.engine.config.namespaces_per_client_max as usize {
+            self.send_refusal(session, &name, "{\"message\":\"Too many namespaces\"}");
+            return None;
+        }
+        let secret = self.engine.fill_secret();
+        let socket = self.roster.enter(secret, namespace, session, first);
+        self.clients[session.index()].first = Some(socket);
+        let delay = self.engine.config.decision_timeout;
+        let alarm = self.set_alarm(Alarm::Join(socket), millis(delay));
+        let fits = self.engine.charge(auth.len());
+        let bytes = auth.len();
+        self.joining.insert(
+            socket,
+            Joining {
+                auth,
+                held: Vec::new(),
+                bytes,
+                alarm,
+            },
+        );
+        if !fits {
+            return self.fault(session);
+        }
+        Some(Event::Connecting { socket })
+    }
+
+    pub(super) fn socket_in(
+        &self,
+        session: SessionKey,
+        namespace: NamespaceKey,
+    ) -> Option<SocketKey> {
+        let sockets = &self.roster.sockets;
+        let first = self.clients[session.index()].first;
+        // At most `namespaces_per_client_max` of them.
+        std::iter::successors(first, |key| sockets[key.index()].next)
+            .find(|key| sockets[key.index()].namespace == namespace)
+    }
+
+    /// The client broke the protocol: its session ends (spec 2.6.8, 2.6.10).
+    pub(super) fn fault(&mut self, session: SessionKey) -> Option<Event> {
+        self.engine.stats.refused_by_fault += 1;
+        self.force_close(session);
+        None
+    }
+
+    pub(super) fn force_close(&mut self, session: SessionKey) {
+        let is_done = self.engine.close(session);
+        let reason = if is_done {
+            Reason::ForcedClose
+        } else {
+            Reason::ForcedServerClose
+        };
+        self.drop_client(session, reason);
+    }
+}
+
+impl sio::Packet<'_> {
+    /// How far the JSON begins from the text's end. The text behind it, if any, is white space.
+    pub(super) fn json_offset_from_end(&self, text: &str) -> usize {
+        let from = self.json.as_ptr() as usize - text.as_ptr() as usize;
+        text.len() - from
+    }
+}
+
+impl Held {
+    pub(super) fn bytes(&self) -> usize {
+        self.json.len()
+            + self
+                .attachments
+                .iter()
+                .map(|bytes| bytes.len())
+                .sum::<usize>()
+    }
+}
