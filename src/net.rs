@@ -44,6 +44,10 @@ pub(crate) struct Net {
     /// Turns in a row whose events filled the list, so that deadlines were put off.
     full_turns: u32,
     closing_since: Option<Instant>,
+    /// When the last turn looked at the clock.
+    looked_at: Instant,
+    /// Turns for which deadlines are put off, because the process had been stopped.
+    catches_up: Option<u32>,
 }
 
 /// By connection key.
@@ -94,6 +98,8 @@ impl Net {
             accepts_max: config.accepts_per_turn_max.max(1),
             full_turns: 0,
             closing_since: None,
+            looked_at: Instant::now(),
+            catches_up: None,
         })
     }
 
@@ -151,14 +157,23 @@ impl Net {
         server: &mut impl Dispatch,
         sleep_max: Option<Duration>,
     ) -> io::Result<bool> {
-        self.sleep(server, sleep_max)?;
+        let slept = self.sleep(server, sleep_max)?;
         let now = Instant::now();
+        // What clients sent in the meantime is accepted and read before anybody is called silent.
+        if self.catches_up.is_none() && now - self.looked_at > slept.saturating_add(STOPPED) {
+            self.catches_up = Some(CATCH_UP_TURNS);
+        }
+        self.looked_at = now;
         let (is_woken, is_full) = self.read(server, now);
         self.accept(server, now);
         if is_woken {
             server.handle_mail(now, &mut |engine| self.streams.flush(engine));
         }
-        if !is_full || self.full_turns >= FULL_TURNS_MAX {
+        let catches_up = self.catches_up.filter(|turns| *turns > 0);
+        self.catches_up = catches_up.map(|turns| turns - 1);
+        if catches_up.is_some() {
+            // Not yet.
+        } else if !is_full || self.full_turns >= FULL_TURNS_MAX {
             self.full_turns = 0;
             server.handle_timeout(now, &mut |engine| self.streams.flush(engine));
         } else {
@@ -177,9 +192,16 @@ impl Net {
         Ok(!self.has_ended(server, now))
     }
 
-    fn sleep(&mut self, server: &impl Dispatch, sleep_max: Option<Duration>) -> io::Result<()> {
+    /// Sleeps until something happens; for how long it may have been.
+    fn sleep(
+        &mut self,
+        server: &impl Dispatch,
+        sleep_max: Option<Duration>,
+    ) -> io::Result<Duration> {
         let now = Instant::now();
-        let is_busy = !self.again.is_empty() || (self.is_accepting && self.rests_until.is_none());
+        let is_busy = self.catches_up.is_some()
+            || !self.again.is_empty()
+            || (self.is_accepting && self.rests_until.is_none());
         let sleep = if is_busy {
             Some(Duration::ZERO)
         } else {
@@ -191,12 +213,10 @@ impl Net {
             [sleep_max, deadline, rest, end].into_iter().flatten().min()
         };
         match self.poll.poll(&mut self.events, sleep) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {
-                self.events.clear();
-                Ok(())
-            }
-            result => result,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => self.events.clear(),
+            result => result?,
         }
+        Ok(sleep.unwrap_or(Duration::MAX))
     }
 
     /// Reads everything that is readable, once. Tells whether another thread has called, and
@@ -549,3 +569,9 @@ const ACCEPT_REST: Duration = Duration::from_millis(100);
 /// How long a server that was asked to end waits for its last connections.
 const CLOSING_MAX: Duration = Duration::from_secs(3);
 const CLOSING_TICK: Duration = Duration::from_millis(50);
+
+/// A process that looks at the clock so much later than it meant to had been stopped.
+const STOPPED: Duration = Duration::from_secs(1);
+
+/// Turns in which what lies in the kernel by then is accepted and read.
+const CATCH_UP_TURNS: u32 = 3;

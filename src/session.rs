@@ -363,6 +363,16 @@ impl Session {
         }
     }
 
+    /// The connections on which its next pong may come: its WebSocket, and a POST under way.
+    pub fn inlets(&self) -> [Option<ConnKey>; 2] {
+        match self.carrier {
+            Carrier::Polling { post, .. } => [post, None],
+            Carrier::Probing { post, ws, .. } => [post, Some(ws)],
+            Carrier::WebSocket { ws, post } => [post, Some(ws)],
+            Carrier::Closing { .. } | Carrier::Closed => [None; 2],
+        }
+    }
+
     /// The WebSocket that carries it.
     pub fn websocket(&self) -> Option<ConnKey> {
         match self.carrier {

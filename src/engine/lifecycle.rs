@@ -480,7 +480,8 @@ impl Engine {
             Beat::Dead => {
                 // Its pong may be among what has not been read yet.
                 let ws = session.websocket();
-                if ws.is_some_and(|ws| self.conns[ws.index()].has_more) {
+                let mut inlets = session.inlets().into_iter().flatten();
+                if inlets.any(|conn| self.conns[conn.index()].has_more) {
                     return self.arm_session(key, RETRY);
                 }
                 self.stats.timeouts += 1;
