@@ -3,11 +3,11 @@
 //! What always holds: an entry of the log is written before what it speaks of is done, and what a
 //! handler asks for is written in the order of its asking, so the log is the order of effects.
 
-use std::time::Duration;
+use std::{cell::Cell, time::Duration};
 
 use emio::{
-    Ack, AckError, App, Args, Bytes, Config, Crank, Decision, Handshake, Io, Peer, Reason, Refusal,
-    Socket,
+    Ack, AckError, App, Args, Bytes, Config, Crank, Decision, Handshake, Io, Namespace, Peer,
+    Reason, Refusal, Socket,
 };
 use serde::{Deserialize, Serialize};
 
@@ -27,11 +27,35 @@ pub struct Chat {
     tokens: u64,
 }
 
-/// What a socket carries: who it says it is, as a string so that a leaked one is missed.
-#[derive(Default)]
+/// What a socket carries: who it says it is.
 pub struct Data {
     owner: String,
     hello: Hello,
+}
+
+thread_local! {
+    static DATA_COUNT: Cell<usize> = const { Cell::new(0) };
+}
+
+impl Default for Data {
+    fn default() -> Data {
+        DATA_COUNT.set(DATA_COUNT.get() + 1);
+        Data {
+            owner: String::new(),
+            hello: Hello::default(),
+        }
+    }
+}
+
+impl Drop for Data {
+    fn drop(&mut self) {
+        DATA_COUNT.set(DATA_COUNT.get() - 1);
+    }
+}
+
+/// How many sockets' data the server holds.
+pub fn data_count() -> usize {
+    DATA_COUNT.get()
 }
 
 impl App for Chat {
@@ -299,64 +323,7 @@ pub fn crank(
             namespace.middleware(|_, _, _| Ok(()));
         }
         namespace.middleware(|app, socket, hello| judge(app, socket, hello, true));
-        namespace
-            .on_connect(|app: &mut Chat, socket: Socket<'_, Chat>| {
-                let (data, peer) = socket.split();
-                app.write(heap::test(|| Log::Joined {
-                    socket: peer.id().to_string(),
-                }));
-                obey(app, &peer, &data.hello.when_joined);
-            })
-            .on_disconnecting(|app: &mut Chat, socket: Socket<'_, Chat>, reason| {
-                let (data, peer) = socket.split();
-                let (socket, rooms) = heap::test(|| (peer.id().to_string(), rooms(&peer)));
-                app.write(Log::Leaving {
-                    socket,
-                    reason,
-                    rooms,
-                });
-                obey(app, &peer, &data.hello.when_leaving);
-            })
-            .on_disconnect(|app: &mut Chat, socket: Socket<'_, Chat>, reason| {
-                let (data, peer) = socket.split();
-                let (socket, rooms) = heap::test(|| (peer.id().to_string(), rooms(&peer)));
-                app.write(Log::Left {
-                    socket,
-                    reason,
-                    rooms,
-                });
-                obey(app, &peer, &data.hello.when_left);
-            })
-            .on(
-                "do",
-                |app: &mut Chat, socket: Socket<'_, Chat>, args: Told| {
-                    let (token, text, blobs, commands) = args;
-                    let (data, peer) = socket.split();
-                    hear(app, &peer, data, token, is_good(token, &text, &blobs));
-                    obey(app, &peer, &commands);
-                },
-            )
-            .on_raw(
-                "pass",
-                |app: &mut Chat, socket: Socket<'_, Chat>, args: Args<'_>| {
-                    let (token, text, blobs): (u64, String, Vec<Bytes>) = args.parse()?;
-                    let (data, peer) = socket.split();
-                    hear(app, &peer, data, token, is_good(token, &text, &blobs));
-                    let load = Load {
-                        pad: text.chars().count(),
-                        blobs: blobs.len(),
-                    };
-                    let but = Some(heap::test(|| peer.id().to_string()));
-                    let to = To::Rooms {
-                        rooms: Vec::new(),
-                        except: Vec::new(),
-                        but,
-                    };
-                    write_emit(app, peer.namespace(), to, "passed", token, load, false);
-                    peer.broadcast().emit("passed", args);
-                    Ok::<(), emio::ArgsError>(())
-                },
-            );
+        handle(&mut namespace);
     }
     if is_deferred {
         crank.allow_request_deferred(|app, _, handshake, decision| {
@@ -368,6 +335,67 @@ pub fn crank(
     }
     crank.on_error(|app, problem| app.write(heap::test(|| Log::Problem(problem.to_string()))));
     crank
+}
+
+fn handle(namespace: &mut Namespace<'_, Chat>) {
+    namespace
+        .on_connect(|app: &mut Chat, socket: Socket<'_, Chat>| {
+            let (data, peer) = socket.split();
+            app.write(heap::test(|| Log::Joined {
+                socket: peer.id().to_string(),
+            }));
+            obey(app, &peer, &data.hello.when_joined);
+        })
+        .on_disconnecting(|app: &mut Chat, socket: Socket<'_, Chat>, reason| {
+            let (data, peer) = socket.split();
+            let (socket, rooms) = heap::test(|| (peer.id().to_string(), rooms(&peer)));
+            app.write(Log::Leaving {
+                socket,
+                reason,
+                rooms,
+            });
+            obey(app, &peer, &data.hello.when_leaving);
+        })
+        .on_disconnect(|app: &mut Chat, socket: Socket<'_, Chat>, reason| {
+            let (data, peer) = socket.split();
+            let (socket, rooms) = heap::test(|| (peer.id().to_string(), rooms(&peer)));
+            app.write(Log::Left {
+                socket,
+                reason,
+                rooms,
+            });
+            obey(app, &peer, &data.hello.when_left);
+        })
+        .on(
+            "do",
+            |app: &mut Chat, socket: Socket<'_, Chat>, args: Told| {
+                let (token, text, blobs, commands) = args;
+                let (data, peer) = socket.split();
+                hear(app, &peer, data, token, is_good(token, &text, &blobs));
+                obey(app, &peer, &commands);
+            },
+        )
+        .on_raw(
+            "pass",
+            |app: &mut Chat, socket: Socket<'_, Chat>, args: Args<'_>| {
+                let (token, text, blobs): (u64, String, Vec<Bytes>) = args.parse()?;
+                let (data, peer) = socket.split();
+                hear(app, &peer, data, token, is_good(token, &text, &blobs));
+                let load = Load {
+                    pad: text.chars().count(),
+                    blobs: blobs.len(),
+                };
+                let but = Some(heap::test(|| peer.id().to_string()));
+                let to = To::Rooms {
+                    rooms: Vec::new(),
+                    except: Vec::new(),
+                    but,
+                };
+                write_emit(app, peer.namespace(), to, "passed", token, load, false);
+                peer.broadcast().emit("passed", args);
+                Ok::<(), emio::ArgsError>(())
+            },
+        );
 }
 
 type Told = (u64, String, Vec<Bytes>, Vec<Command>);

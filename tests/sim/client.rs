@@ -1,7 +1,8 @@
-//! A client: an Engine.IO transport, or both, and Socket.IO on top, in as many manners as peers have.
+//! A client: an Engine.IO transport, or both, and Socket.IO on top, in as many manners as peers
+//! have.
 //!
-//! What always holds: what it sends it tells the model when it sends it; what it receives it asks the
-//! model about; it reports an end of its session only to have it explained.
+//! What always holds: what it sends it tells the model when it sends it; what it receives it asks
+//! the model about; it reports an end of its session only to have it explained.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -31,6 +32,8 @@ pub struct Client {
     /// Asks that are not answered yet: namespace, id, token.
     pub asks: Vec<(String, u64, u64)>,
     pub window: usize,
+    /// The next POST carries everything.
+    pub posts_all: bool,
     pings_sent: u64,
     pongs_seen: u64,
     pub has_upgraded: bool,
@@ -134,6 +137,7 @@ impl Client {
             next_ack: 0,
             asks: Vec::new(),
             window,
+            posts_all: false,
             pings_sent: 0,
             pongs_seen: 0,
             has_upgraded: false,
@@ -181,7 +185,7 @@ impl Client {
 
 // Reading.
 impl Client {
-    /// Reads what has arrived, answers it, and sends what waits. Reluctant ones leave some for later.
+    /// Reads what has arrived, answers it, and sends what waits. Reluctant ones leave some of it.
     pub fn react(&mut self, env: &mut Env<'_>, is_reluctant: bool) {
         let skips = |env: &mut Env<'_>| is_reluctant && env.rng.chance(3);
         if !skips(env) {
@@ -555,7 +559,9 @@ impl Client {
             return;
         }
         let mut payload = Vec::new();
-        let max = if self.style.is_slow_poster {
+        let max = if self.posts_all {
+            usize::MAX
+        } else if self.style.is_slow_poster {
             1
         } else {
             1 + env.rng.below(12)
@@ -570,7 +576,8 @@ impl Client {
             ""
         };
         let head = format!(
-            "POST {target} HTTP/1.1\r\nHost: here\r\n{close}Content-Type: text/plain;charset=UTF-8\r\n"
+            "POST {target} HTTP/1.1\r\nHost: here\r\n{close}\
+             Content-Type: text/plain;charset=UTF-8\r\n"
         );
         let mut request = head.into_bytes();
         let head_bytes;
@@ -871,6 +878,13 @@ impl Client {
         if fault.starts_with("451") {
             self.out.push_back(Packet::Binary(vec![1]));
         }
+    }
+
+    /// Whether what it sends now leaves at once, over a connection that is there.
+    pub fn is_free(&self, net: &Net) -> bool {
+        let has_post = self.post.wire.is_some_and(|wire| net.is_open(wire));
+        let can_post = self.is_polling() && self.post.owed == 0 && has_post;
+        self.phase == Phase::Open && (can_post || self.is_carried())
     }
 
     /// Everything has arrived.

@@ -237,17 +237,6 @@ impl Model {
                 self.judged(&socket, namespace, client, join, now);
                 self.refused(&socket, now);
             }
-            Log::Refuse { socket } => self.refused(&socket, now),
-            Log::ReplyLate {
-                socket,
-                event,
-                load,
-            } => {
-                if self.is_connected(&socket) {
-                    self.owe(&socket, What::Ack { event, load }, false);
-                }
-            }
-            Log::Shut => self.shut(),
             Log::Joined { socket } => {
                 self.unanswered = None;
                 assert_eq!(
@@ -281,6 +270,13 @@ impl Model {
                 rooms,
             } => self.left(&socket, reason, &rooms),
             Log::Problem(problem) => panic!("a problem was reported: {problem}"),
+            other => self.ask_for(other, now),
+        }
+    }
+
+    /// What a handler asked for.
+    fn ask_for(&mut self, entry: Log, now: u64) {
+        match entry {
             Log::Emit {
                 namespace,
                 to,
@@ -333,6 +329,18 @@ impl Model {
                     self.end_sockets(client, Reason::ForcedClose);
                 }
             }
+            Log::Refuse { socket } => self.refused(&socket, now),
+            Log::ReplyLate {
+                socket,
+                event,
+                load,
+            } => {
+                if self.is_connected(&socket) {
+                    self.owe(&socket, What::Ack { event, load }, false);
+                }
+            }
+            Log::Shut => self.shut(),
+            other => unreachable!("{other:?} was asked by nobody"),
         }
     }
 
@@ -914,7 +922,7 @@ fn carries(
 
 // What must hold when everything has arrived.
 impl Model {
-    /// A client to which nothing was done has received everything, and everything it sent was heard.
+    /// A client to which nothing was done has received everything, and all it sent was heard.
     pub fn check_settled(&mut self, client: usize, now: u64) {
         let Model {
             sessions,

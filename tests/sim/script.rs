@@ -1,5 +1,5 @@
-//! Conversations without chance: the same steps, with the bytes cut everywhere, and with the upgrade
-//! at every step.
+//! Conversations without chance: the same steps, with the bytes cut everywhere, and with the
+//! upgrade at every step.
 
 use std::time::Duration;
 
@@ -41,12 +41,11 @@ impl Script {
         let client = sim.add_client(self.style, self.window);
         sim.settle();
         for step in 0..STEPS {
-            if let Some((at, is_calm)) = self.upgrade.filter(|(at, _)| *at == step) {
+            if let Some((_, is_calm)) = self.upgrade.filter(|(at, _)| *at == step) {
                 sim.with_client(client, |client, env| client.upgrade(env));
                 if is_calm {
                     sim.check();
                 }
-                let _ = at;
             }
             self.step(&mut sim, client, step);
             sim.check();
@@ -64,17 +63,6 @@ impl Script {
     }
 
     fn step(&self, sim: &mut Sim, client: usize, step: usize) {
-        let load = |pad, blobs| Load { pad, blobs };
-        let everyone = |is_broadcast| Whom::Rooms {
-            rooms: Vec::new(),
-            except: Vec::new(),
-            is_broadcast,
-        };
-        let room = Whom::Rooms {
-            rooms: vec!["a".to_owned(), "b".to_owned()],
-            except: Vec::new(),
-            is_broadcast: false,
-        };
         let mut event = |load, commands, wants_ack| {
             sim.with_client(client, |client, env| {
                 client.event(env, "/", load, commands, wants_ack);
@@ -82,78 +70,69 @@ impl Script {
         };
         match step {
             0 | 8 => join(sim, client, "/"),
-            1 => event(
-                load(5, 0),
-                Some(vec![
-                    Command::Join {
-                        who: None,
-                        room: "a".to_owned(),
-                    },
-                    Command::Emit {
-                        to: room,
-                        load: load(3, 0),
-                    },
-                    Command::Reply { load: load(2, 0) },
-                ]),
-                true,
-            ),
-            2 => event(
-                load(4, 2),
-                Some(vec![Command::Emit {
-                    to: everyone(false),
-                    load: load(150, 2),
-                }]),
-                false,
-            ),
+            1 => event(load(5, 0), Some(join_and_emit()), true),
+            2 => event(load(4, 2), Some(vec![emit(everyone(false), 150, 2)]), false),
             3 => event(load(2, 1), None, false),
-            4 => event(
-                load(0, 0),
-                Some(vec![
-                    Command::Ask {
-                        to: None,
-                        millis: 5_000,
-                        load: load(1, 1),
-                    },
-                    Command::Emit {
-                        to: Whom::Me,
-                        load: load(1, 0),
-                    },
-                ]),
-                true,
-            ),
+            4 => event(load(0, 0), Some(vec![ask(), emit(Whom::Me, 1, 0)]), true),
             5 => join(sim, client, "/chat"),
             6 => sim.advance(700),
             7 => event(
                 load(0, 0),
-                Some(vec![
-                    Command::Emit {
-                        to: Whom::Me,
-                        load: load(1, 3),
-                    },
-                    Command::Disconnect {
-                        who: None,
-                        close: false,
-                    },
-                ]),
+                Some(vec![emit(Whom::Me, 1, 3), disconnect()]),
                 false,
             ),
             9 => sim.with_client(client, |client, env| client.leave(env, "/chat")),
-            _ => event(
-                load(200, 0),
-                Some(vec![
-                    Command::Emit {
-                        to: everyone(true),
-                        load: load(1, 0),
-                    },
-                    Command::Emit {
-                        to: Whom::Me,
-                        load: load(70, 1),
-                    },
-                ]),
-                false,
-            ),
+            _ => {
+                let commands = vec![emit(everyone(true), 1, 0), emit(Whom::Me, 70, 1)];
+                event(load(200, 0), Some(commands), false);
+            }
         }
     }
+}
+
+fn load(pad: usize, blobs: usize) -> Load {
+    Load { pad, blobs }
+}
+
+fn everyone(is_broadcast: bool) -> Whom {
+    Whom::Rooms {
+        rooms: Vec::new(),
+        except: Vec::new(),
+        is_broadcast,
+    }
+}
+
+fn emit(to: Whom, pad: usize, blobs: usize) -> Command {
+    let load = load(pad, blobs);
+    Command::Emit { to, load }
+}
+
+fn ask() -> Command {
+    Command::Ask {
+        to: None,
+        millis: 5_000,
+        load: load(1, 1),
+    }
+}
+
+fn disconnect() -> Command {
+    Command::Disconnect {
+        who: None,
+        close: false,
+    }
+}
+
+fn join_and_emit() -> Vec<Command> {
+    let room = Whom::Rooms {
+        rooms: vec!["a".to_owned(), "b".to_owned()],
+        except: Vec::new(),
+        is_broadcast: false,
+    };
+    let join = Command::Join {
+        who: None,
+        room: "a".to_owned(),
+    };
+    vec![join, emit(room, 3, 0), Command::Reply { load: load(2, 0) }]
 }
 
 fn join(sim: &mut Sim, client: usize, namespace: &'static str) {
