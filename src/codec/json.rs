@@ -58,7 +58,7 @@ pub fn write_packet<T: Serialize + ?Sized>(
     let (from, base) = (out.len(), attachments.len());
     out.push(b'[');
     let name = match event {
-        Some(event) => write_list(out, attachments, event, false),
+        Some(event) => serde_json::to_writer(&mut *out, event).map_err(Error::new),
         None => Ok(()),
     };
     let list = name.and_then(|()| write_list(out, attachments, args, event.is_some()));
@@ -385,7 +385,7 @@ impl<'de> Deserialize<'de> for Member {
 }
 
 impl Error {
-    fn new(reason: impl fmt::Display) -> Error {
+    pub(crate) fn new(reason: impl fmt::Display) -> Error {
         let mut clip = Clip {
             text: String::new(),
         };
@@ -1203,6 +1203,10 @@ impl<'a> Walk<'a> {
     /// serde_json looks at nothing behind the token, and accepts lone surrogates.
     fn token(&mut self) -> Result<&'a [u8], Fault> {
         let rest = &self.bytes[self.at..];
+        if let Some(end) = plain_string_bytes(rest) {
+            self.at += end;
+            return Ok(&rest[..end]);
+        }
         let mut json = serde_json::Deserializer::from_slice(rest);
         IgnoredAny::deserialize(&mut json).map_err(|_| Fault::Invalid)?;
         // The stream is never read: it knows where the deserializer stands.
@@ -1226,6 +1230,19 @@ impl<'a> Walk<'a> {
         1 << (self.depth - 1)
     }
 }
+
+/// The length of the short string at the start of `text`, if it is one without escapes: most are,
+/// and need no parser to be found.
+fn plain_string_bytes(text: &[u8]) -> Option<usize> {
+    let inner = text.strip_prefix(b"\"")?;
+    let looked_at = &inner[..inner.len().min(PLAIN_BYTES_MAX)];
+    let is_end = |byte: &u8| matches!(byte, b'"' | b'\\' | 0..0x20);
+    let end = looked_at.iter().position(is_end)?;
+    (looked_at[end] == b'"').then_some(end + 2)
+}
+
+/// Longer strings are left to serde_json, which looks at eight bytes at a time.
+const PLAIN_BYTES_MAX: usize = 48;
 
 /// Without the whitespace of RFC 8259 §2 in front.
 fn trim(text: &str) -> &str {

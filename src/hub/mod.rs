@@ -181,8 +181,14 @@ struct Joining {
 #[derive(Debug)]
 enum CurrentPacket {
     None,
-    /// In the engine's input.
+    /// In the engine's input: an acknowledgement, or an event whose name has to be unescaped.
     Span(Span, Range<usize>),
+    /// The same, an event whose name and arguments lie here.
+    Event {
+        span: Span,
+        name: Range<usize>,
+        elements: Range<usize>,
+    },
     Held(Held),
 }
 
@@ -322,6 +328,16 @@ impl Hub {
 
     /// The event that was told last: its name and its arguments.
     pub fn packet(&self) -> Option<(EventName<'_>, Args<'_>)> {
+        if let CurrentPacket::Event {
+            span,
+            name,
+            elements,
+        } = &self.current
+        {
+            let text = std::str::from_utf8(self.engine.bytes(span)).ok()?;
+            let args = Args::new(&text[elements.clone()], &[]);
+            return Some((EventName::Borrowed(&text[name.clone()]), args));
+        }
         let (json, attachments) = self.current_json()?;
         let (name, elements) = sio::split_event(json).ok()?;
         Some((name, Args::new(elements, attachments)))
@@ -335,7 +351,7 @@ impl Hub {
 
     fn current_json(&self) -> Option<(&str, &[Bytes])> {
         match &self.current {
-            CurrentPacket::None => None,
+            CurrentPacket::None | CurrentPacket::Event { .. } => None,
             CurrentPacket::Held(held) => Some((&held.json, &held.attachments)),
             CurrentPacket::Span(span, json) => {
                 let bytes = &self.engine.bytes(span)[json.clone()];

@@ -1,5 +1,7 @@
 //! Packets in: heard, checked, held while something is missing, and delivered.
 
+use std::ops::Range;
+
 use super::{Alarm, Client, CurrentPacket, Event, Held, Hub, Joining, Partial, millis};
 use crate::{
     codec::{
@@ -77,10 +79,15 @@ impl Hub {
             return self.fault(session);
         };
         let is_event = matches!(packet.kind, Kind::Event | Kind::BinaryEvent);
+        let mut event = None;
         if is_event {
-            let is_good = |name: EventName<'_>| name.as_str().len() <= name_bytes_max;
-            if !sio::split_event(packet.json).is_ok_and(|(name, _)| is_good(name)) {
-                return self.fault(session);
+            match sio::split_event(packet.json) {
+                Ok((name, _)) if name.len() > name_bytes_max => return self.fault(session),
+                Ok((EventName::Borrowed(name), elements)) => {
+                    event = Some((place(name, text), place(elements, text)));
+                }
+                Ok((EventName::Unescaped(_), _)) => {}
+                Err(_) => return self.fault(session),
             }
         }
         match packet.kind {
@@ -97,10 +104,15 @@ impl Hub {
                 let is_joining =
                     self.joining.contains_key(&socket) && !self.roster.is_connected(socket);
                 if packet.attachments == 0 && !is_joining {
-                    let from = text.len() - packet.json_offset_from_end(text);
-                    let json = from..from + packet.json.len();
-                    let id = packet.id;
-                    self.current = CurrentPacket::Span(span, json);
+                    let (json, id) = (place(packet.json, text), packet.id);
+                    self.current = match event {
+                        Some((name, elements)) => CurrentPacket::Event {
+                            span,
+                            name,
+                            elements,
+                        },
+                        None => CurrentPacket::Span(span, json),
+                    };
                     return self.deliver(socket, is_ack, id);
                 }
                 let (json, id) = (Box::from(packet.json), packet.id);
@@ -313,12 +325,14 @@ impl Hub {
     }
 }
 
-impl sio::Packet<'_> {
-    /// How far the JSON begins from the text's end. The text behind it, if any, is white space.
-    pub(super) fn json_offset_from_end(&self, text: &str) -> usize {
-        let from = self.json.as_ptr() as usize - text.as_ptr() as usize;
-        text.len() - from
+/// Where `part`, which was cut from `text`, lies in it.
+fn place(part: &str, text: &str) -> Range<usize> {
+    // An empty part may lie anywhere.
+    if part.is_empty() {
+        return 0..0;
     }
+    let from = part.as_ptr() as usize - text.as_ptr() as usize;
+    from..from + part.len()
 }
 
 impl Held {
