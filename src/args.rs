@@ -108,6 +108,26 @@ impl<'a> Args<'a> {
         }
     }
 
+    /// The list with one more argument in front of it, which may hold no binary. An error if it
+    /// cannot be written as JSON.
+    pub fn after<T: Serialize + ?Sized>(&self, first: &T) -> Result<OwnedArgs, Error> {
+        let mut attachments = Vec::new();
+        let mut text = Vec::new();
+        json::write_list(&mut text, &mut attachments, &(first,), false)?;
+        if !attachments.is_empty() {
+            return Err(Error::new("binary cannot be put in front of a list"));
+        }
+        if !self.raw.is_empty() {
+            text.push(b',');
+        }
+        text.extend_from_slice(self.raw.as_bytes());
+        let raw = String::from_utf8(text).map_err(Error::new)?;
+        Ok(OwnedArgs {
+            raw: raw.into(),
+            attachments: self.attachments.into(),
+        })
+    }
+
     /// Copies the text; the attachments' bytes are shared.
     pub fn to_owned(&self) -> OwnedArgs {
         OwnedArgs {

@@ -116,6 +116,8 @@ pub struct Inbox {
 #[derive(Debug, Default)]
 pub struct Chunked {
     pub decoder: ChunkDecoder,
+    /// Bytes of the head, and of the head with what is decoded.
+    pub head: usize,
     pub decoded: usize,
 }
 
@@ -159,6 +161,11 @@ impl Conn {
         matches!(self.state, State::Closing | State::Lingering | State::Dead)
     }
 
+    /// Whether so much of earlier answers waits that no further request is read.
+    pub fn is_behind(&self) -> bool {
+        self.queue.bytes() > ANSWERS_BYTES_MAX
+    }
+
     /// The inbox, made if there is none.
     pub fn inbox_mut(&mut self) -> &mut Inbox {
         self.inbox.get_or_insert_default()
@@ -189,6 +196,9 @@ impl Inbox {
             && self.pong.is_none()
     }
 }
+
+/// Bytes of answers that may wait before a pipelined request is left for later.
+const ANSWERS_BYTES_MAX: usize = 64 * 1024;
 
 const _: () = assert!(
     size_of::<Conn>() <= 64,

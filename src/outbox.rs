@@ -15,7 +15,7 @@ use crate::{
         sio,
     },
     hub::AckError,
-    id::{SocketId, SocketKey},
+    id::{NamespaceKey, SocketId, SocketKey},
     op::{Awaits, Op, Payload, Recorded, Target},
     socket::Socket,
     to::Io,
@@ -49,11 +49,13 @@ pub type Continuation<A> =
 pub enum TimerOp<A: App> {
     Once {
         id: TimerId,
+        namespace: NamespaceKey,
         after: Duration,
         run: Once<A>,
     },
     Every {
         id: TimerId,
+        namespace: NamespaceKey,
         period: Duration,
         run: Every<A>,
     },
@@ -188,18 +190,29 @@ impl<A: App> Outbox<A> {
         });
     }
 
-    pub fn once(&self, after: Duration, run: Once<A>) -> TimerId {
+    /// Records a timer, which will see the namespace it was set in.
+    pub fn once(&self, namespace: NamespaceKey, after: Duration, run: Once<A>) -> TimerId {
         self.write(|sheet| {
             let id = sheet.next_timer();
-            sheet.timers.push(TimerOp::Once { id, after, run });
+            sheet.timers.push(TimerOp::Once {
+                id,
+                namespace,
+                after,
+                run,
+            });
             id
         })
     }
 
-    pub fn every(&self, period: Duration, run: Every<A>) -> TimerId {
+    pub fn every(&self, namespace: NamespaceKey, period: Duration, run: Every<A>) -> TimerId {
         self.write(|sheet| {
             let id = sheet.next_timer();
-            sheet.timers.push(TimerOp::Every { id, period, run });
+            sheet.timers.push(TimerOp::Every {
+                id,
+                namespace,
+                period,
+                run,
+            });
             id
         })
     }

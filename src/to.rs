@@ -84,20 +84,22 @@ impl<'a, A: App> Io<'a, A> {
         WebSocket::new(self.desk, id)
     }
 
-    /// Calls `run` once, after `after`.
+    /// Calls `run` once, after `after`, with this namespace.
     pub fn set_timeout<F>(&self, after: Duration, run: F) -> TimerId
     where
         F: for<'b> FnOnce(&mut A, Io<'b, A>) + Send + 'static,
     {
-        self.desk.outbox.once(after, Box::new(run))
+        self.desk.outbox.once(self.namespace, after, Box::new(run))
     }
 
-    /// Calls `run` again and again, every `period` (at least 1 ms).
+    /// Calls `run` again and again, every `period` (at least 1 ms), with this namespace.
     pub fn set_interval<F>(&self, period: Duration, run: F) -> TimerId
     where
         F: for<'b> FnMut(&mut A, Io<'b, A>) + Send + 'static,
     {
-        self.desk.outbox.every(period, Box::new(run))
+        self.desk
+            .outbox
+            .every(self.namespace, period, Box::new(run))
     }
 
     /// Ends a timer; one that has ended already is no error.

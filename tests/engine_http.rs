@@ -125,18 +125,18 @@ fn wire_1_7_a_transport_that_is_switched_off_is_unknown() {
 #[test]
 fn wire_1_1_every_target_with_the_path_in_front_is_the_protocols() {
     let mut world = World::new().on(echo);
-    for path in ["/socket.io/", "/socket.io/whatever", "/socket.io//"] {
+    for path in [
+        "/socket.io/",
+        "/socket.io/whatever",
+        "/socket.io//",
+        // The same path, however a proxy writes it.
+        "/socket%2Eio/",
+    ] {
         let client = world.ask(get_of(&format!("{path}?EIO=4&transport=polling")));
         assert_eq!(world.answer(client).status, 200, "{path}");
         assert!(matches!(world.take_told()[..], [Told::Opened(_)]), "{path}");
     }
-    for path in [
-        "/socket.io",
-        "/socket%2Eio/",
-        "/Socket.io/",
-        "/",
-        "/socket.iofoo/",
-    ] {
+    for path in ["/socket.io", "/Socket.io/", "/", "/socket.iofoo/"] {
         let target = format!("{path}?EIO=4&transport=polling");
         let client = world.ask(get_of(&target));
         world
@@ -769,6 +769,44 @@ fn a_broken_chunk_is_a_400_and_ends_the_session() {
     let client = world.ask(request("POST", "/", "Transfer-Encoding: chunked\r\n"));
     world.send(client, "F4241\r\n");
     world.answer(client).is(413, "");
+}
+
+#[test]
+fn a_broken_chunk_is_the_same_fault_however_it_is_cut() {
+    is_the_same_however_cut(World::new, |world| {
+        let poller = world.poller();
+        let coding = "Transfer-Encoding: chunked\r\n";
+        let head = request("POST", &polling(&poller.sid), coding);
+        world.send(poller.post, head + "2\r\n4a\r\nzz\r\n");
+        world.answer(poller.post).is(400, "");
+        world.reasons()
+    });
+}
+
+#[test]
+fn a_percent_encoded_path_is_the_path_that_it_encodes() {
+    let mut world = World::new();
+    world.engine.serve_raw("/raw");
+    let client = world.ask(get_of("/socket%2Eio/?EIO=4&transport=polling"));
+    assert!(world.answer(client).text().starts_with("0{"));
+    let client = world.ask(upgrade_of("/r%61w"));
+    assert_eq!(world.answer(client).status, 101);
+}
+
+#[test]
+fn a_preflight_for_the_client_is_answered_as_for_the_protocol() {
+    let mut world = World::with(Config {
+        cors: Some(Cors::any()),
+        ..Config::default()
+    });
+    let client = world.ask(request(
+        "OPTIONS",
+        "/socket.io/socket.io.js",
+        "Origin: http://a\r\n",
+    ));
+    let answer = world.answer(client);
+    answer.is(204, "");
+    assert_eq!(answer.header("access-control-allow-origin"), Some("*"));
 }
 
 #[test]

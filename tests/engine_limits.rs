@@ -284,6 +284,76 @@ fn a_pipeliner_that_does_not_read_is_dropped_whatever_it_asks_next() {
     }
 }
 
+/// Answers each request with 100,000 bytes, more than may wait while another is read.
+fn huge(engine: &mut Engine, told: &Told) {
+    if let Told::Request(conn, serial, ..) = told {
+        let body = vec![b'x'; 100_000];
+        engine.respond(*conn, *serial, Response::bytes("a/b", body));
+    }
+}
+
+#[test]
+fn a_pipeliner_that_reads_gets_every_answer_however_much_it_asks_for_at_once() {
+    let mut world = World::new().on(huge);
+    let client = world.ask(get_of("/").repeat(300));
+    let answers = world.answers(client);
+    assert_eq!(answers.len(), 300, "30 MB, of which 8 MiB may wait");
+    assert!(answers.iter().all(|answer| answer.body.len() == 100_000));
+    assert!(world.is_open(client));
+}
+
+#[test]
+fn a_request_behind_a_large_answer_waits_until_that_has_left() {
+    let mut world = World::new().on(huge);
+    let client = world.connect();
+    world.let_write(client, Some(0));
+    world.send(client, get_of("/").repeat(3));
+    assert!(world.stats().backlog_bytes < 110_000, "one answer waits");
+    // Longer than a head may take: the client is slow, but it reads.
+    for _ in 0..5 {
+        world.advance(15_000);
+        world.let_write(client, Some(10_000));
+    }
+    world.let_write(client, None);
+    assert_eq!(world.answers(client).len(), 3);
+    assert_eq!(world.stats().incoming_bytes, 0);
+}
+
+#[test]
+fn a_pipeliner_that_never_reads_cannot_make_the_server_hold_its_requests() {
+    let mut world = World::new().on(huge);
+    let client = world.connect();
+    world.let_write(client, Some(0));
+    let requests = get_of("/").repeat(1_000);
+    for _ in 0..10 {
+        if world.is_open(client) {
+            world.send(client, &requests);
+        }
+    }
+    assert!(!world.is_open(client));
+    assert_eq!(world.stats().backlog_bytes, 0);
+}
+
+#[test]
+fn a_silent_connection_and_an_idle_one_are_closed_in_their_time() {
+    let mut world = limited(|config| {
+        config.head_timeout = ms(300);
+        config.keep_alive_timeout = ms(500);
+    });
+    let silent = world.connect();
+    let half = world.ask("GET / HT");
+    let idle = world.ask(get_of(&polling("")));
+    assert_eq!(world.answer(idle).status, 200);
+    world.advance(299);
+    assert!(world.is_open(silent) && world.is_open(half));
+    world.advance(20);
+    assert!(!world.is_open(silent), "nothing was asked");
+    world.answer(half).is(408, "");
+    assert!(world.is_open(idle));
+    world.advance(200);
+    assert!(!world.is_open(idle));
+}
+
 #[test]
 fn a_prober_that_does_not_read_is_dropped_and_its_session_polls_on() {
     let mut world = limited(|config| config.backlog_bytes_max = 1_000).on(big);

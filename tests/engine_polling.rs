@@ -89,7 +89,7 @@ fn wire_2_1_4_the_handshake_tells_the_terms() {
     answer.is(200, &open);
     assert_eq!(
         answer.header("content-type"),
-        Some("text/plain; charset=utf-8")
+        Some("text/plain; charset=UTF-8")
     );
     assert_eq!(answer.header("cache-control"), Some("no-store"));
     assert_eq!(answer.header("x-xss-protection"), None);

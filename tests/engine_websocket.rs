@@ -574,13 +574,27 @@ fn shutting_down_closes_every_websocket() {
 
 #[test]
 fn a_close_frame_that_is_not_answered_is_not_waited_for() {
+    for close_ms in [10_000, 400] {
+        let mut world = World::with(Config {
+            close_timeout: ms(close_ms),
+            ..Config::default()
+        });
+        let (ws, _) = world.websocket();
+        let session = world.session();
+        world.act(|engine| engine.close(session));
+        world.advance(close_ms - 100);
+        assert!(!world.is_gone(ws));
+        world.advance(200);
+        assert!(world.is_gone(ws));
+    }
+}
+
+#[test]
+fn a_peer_whose_last_word_was_its_close_frame_is_hung_up_on_at_once() {
     let mut world = World::new();
     let (ws, _) = world.websocket();
-    let session = world.session();
-    world.act(|engine| engine.close(session));
-    world.advance(9_900);
-    assert!(!world.is_gone(ws));
-    world.advance(200);
+    world.send(ws, close(Some(1000)));
+    assert_eq!(world.frames(ws), [Frame::close(Some(1000))]);
     assert!(world.is_gone(ws));
 }
 
@@ -588,7 +602,8 @@ fn a_close_frame_that_is_not_answered_is_not_waited_for() {
 fn a_peer_that_does_not_hang_up_is_dropped_after_a_moment() {
     let mut world = World::new();
     let (ws, _) = world.websocket();
-    world.send(ws, close(Some(1000)));
+    // More than a close frame: a reset now could take our answer from it.
+    world.send(ws, [close(Some(1000)), text("4more")].concat());
     assert!(!world.is_open(ws) && !world.is_gone(ws));
     world.send(ws, text("4more"));
     world.advance(1_900);

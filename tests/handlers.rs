@@ -9,7 +9,8 @@ use std::{
 };
 
 use emio::{
-    Args, Bytes, Cause, Config, Crank, Decision, Handshake, Io, OwnedArgs, Problem, Refusal, Socket,
+    Args, ArgsError, Bytes, Cause, Config, Crank, Decision, Handshake, Io, OwnedArgs, Problem,
+    Refusal, Socket,
 };
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Value, json};
@@ -724,6 +725,43 @@ fn timers_are_set_and_cleared_by_handlers_and_timers() {
     party.leave(&guest);
     party.advance(100);
     assert!(party.io.app().timer.is_none());
+}
+
+#[test]
+fn a_timer_sees_the_namespace_in_which_it_was_set() {
+    let mut party = Party::new(|io| {
+        io.of("/slow").on("start", |_, socket, (): ()| {
+            socket.io().set_timeout(ms(20), |_, io| {
+                io.emit("once", ());
+                io.set_timeout(ms(20), |_, io| io.emit("again", ()));
+            });
+        });
+    });
+    let (guest, _) = party.enter(Via::WebSocket);
+    party.join(&guest, "/slow");
+    party.say(&guest, "2/slow,[\"start\"]");
+    party.advance(50);
+    party.hears(&guest, &["42/slow,[\"once\"]", "42/slow,[\"again\"]"]);
+}
+
+#[test]
+fn an_argument_can_be_put_in_front_of_a_list() {
+    let mut party = Party::new(|io| {
+        io.on_raw("tell", |_, socket, args: Args<'_>| {
+            let owned = args.after("ok")?;
+            socket.emit("told", owned);
+            let refused = args.after(&Bytes::from(&[1][..]));
+            assert!(refused.is_err(), "its placeholder would be another's");
+            Ok::<(), ArgsError>(())
+        });
+    });
+    let (guest, _) = party.enter(Via::WebSocket);
+    party.say(&guest, "2[\"tell\",1, {\"a\":2}]");
+    party.say(&guest, "2[\"tell\"]");
+    party.hears(
+        &guest,
+        &["42[\"told\",\"ok\",1, {\"a\":2}]", "42[\"told\",\"ok\"]"],
+    );
 }
 
 #[test]

@@ -919,16 +919,35 @@ fn wire_2_6_16_first_disconnecting_with_rooms_then_disconnect_without() {
 fn wire_2_6_17_lone_surrogates_become_the_replacement_character() {
     let mut party = Party::new(|io| {
         echo(io);
+        io.on("\u{FFFD}", |log: &mut Log, _, ()| log.note("a name"));
         io.on("typed", |_, socket, (text,): (String,)| {
             socket.emit("typed", text)
         });
     });
     let (guest, _) = party.enter(Via::WebSocket);
+    party.say(&guest, r#"2["\ud800",1]"#);
     party.say(&guest, r#"2["typed","a\ud800b\ud83d\ude00"]"#);
+    party.noted(&["a name"]);
     party.hears(&guest, &["42[\"typed\",\"a\u{FFFD}b😀\"]"]);
     // Sent on, the text is as it came.
     party.say(&guest, r#"2["echo","\ud800"]"#);
     party.hears(&guest, &[r#"42["echo","\ud800"]"#]);
+}
+
+#[test]
+fn json_deeper_than_the_limit_ends_the_session() {
+    let config = Config {
+        json_depth_max: 5,
+        ..Config::default()
+    };
+    let mut party = Party::with(config, echo);
+    let (guest, _) = party.enter(Via::WebSocket);
+    // The packet's own array is the first level.
+    party.say(&guest, r#"2["echo",[[[[]]]]]"#);
+    party.hears(&guest, &[r#"42["echo",[[[[]]]]]"#]);
+    party.say(&guest, r#"2["echo",[[[[[]]]]]]"#);
+    party.hears(&guest, &["end"]);
+    party.noted(&["[[[[]]]]", "forced close"]);
 }
 
 #[test]

@@ -219,3 +219,18 @@ fn a_unix_socket_serves_as_well() {
     assert!(answer.contains("\r\n\r\n0{\"sid\":"), "{answer}");
     std::fs::remove_file(path).expect("it was there");
 }
+
+#[test]
+fn a_turn_accepts_no_more_than_its_share() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let mut io = Server::with_config(listener, (), Config::default()).expect("a server");
+    let address = io.local_addr().expect("it listens");
+    let clients: Vec<_> = (0..100)
+        .map(|_| TcpStream::connect(address).expect("the kernel accepts"))
+        .collect();
+    io.turn(Some(Duration::ZERO)).expect("a turn");
+    assert_eq!(io.stats().connections, 64);
+    io.turn(Some(Duration::ZERO)).expect("a turn");
+    assert_eq!(io.stats().connections, 100);
+    drop(clients);
+}

@@ -86,7 +86,8 @@ type AnswerLater<A> = Box<dyn for<'a> FnMut(&mut A, Io<'a, A>, Request<'a>, Resp
 
 /// The handlers of a namespace.
 struct Definition<A: App> {
-    events: HashMap<Box<str>, OnEvent<A>>,
+    /// Ordered: a few comparisons find a name in less time than a hash of it takes.
+    events: BTreeMap<Box<str>, OnEvent<A>>,
     connect: Vec<OnConnect<A>>,
     disconnecting: Vec<OnDisconnect<A>>,
     disconnect: Vec<OnDisconnect<A>>,
@@ -122,15 +123,16 @@ struct Raw<A: App> {
     close: Option<OnRawClose<A>>,
 }
 
+/// What a timer runs, with the namespace that its setter saw.
 enum Timer<A: App> {
-    Once(Once<A>),
-    Every(Duration, Every<A>),
+    Once(NamespaceKey, Once<A>),
+    Every(NamespaceKey, Duration, Every<A>),
 }
 
 impl<A: App> Default for Definition<A> {
     fn default() -> Self {
         Definition {
-            events: HashMap::new(),
+            events: BTreeMap::new(),
             connect: Vec::new(),
             disconnecting: Vec::new(),
             disconnect: Vec::new(),

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Allow, Crank, Definition, Hooks, Middleware, OnEvent, OnRequest, Raw};
+use super::{Allow, Crank, Definition, Hooks, Middleware, OnEvent, OnRequest, Raw, root};
 use crate::{
     app::{App, Cause, Outcome, Problem, Refusal},
     args::{Args, FromArgs},
@@ -231,22 +231,22 @@ impl<A: App> Crank<A> {
         }
     }
 
-    /// Calls `run` once, after `after`.
+    /// Calls `run` once, after `after`, with the namespace `/`.
     pub fn set_timeout<F>(&mut self, after: Duration, run: F) -> TimerId
     where
         F: for<'b> FnOnce(&mut A, Io<'b, A>) + Send + 'static,
     {
-        let id = self.outbox.once(after, Box::new(run));
+        let id = self.outbox.once(root(), after, Box::new(run));
         self.apply_timers();
         id
     }
 
-    /// Calls `run` again and again, every `period` (at least 1 ms).
+    /// Calls `run` again and again, every `period` (at least 1 ms), with the namespace `/`.
     pub fn set_interval<F>(&mut self, period: Duration, run: F) -> TimerId
     where
         F: for<'b> FnMut(&mut A, Io<'b, A>) + Send + 'static,
     {
-        let id = self.outbox.every(period, Box::new(run));
+        let id = self.outbox.every(root(), period, Box::new(run));
         self.apply_timers();
         id
     }

@@ -2,7 +2,7 @@
 
 use std::{collections::VecDeque, time::Duration};
 
-use super::{Crank, Timer, desk, root};
+use super::{Crank, Timer, desk};
 use crate::{
     app::{App, Cause, Problem},
     dispatch::Dispatch,
@@ -159,10 +159,20 @@ impl<A: App> Crank<A> {
 
     pub(super) fn apply_timer(&mut self, op: TimerOp<A>) {
         match op {
-            TimerOp::Once { id, after, run } => self.set_timer(id, after, Timer::Once(run)),
-            TimerOp::Every { id, period, run } => {
+            TimerOp::Once {
+                id,
+                namespace,
+                after,
+                run,
+            } => self.set_timer(id, after, Timer::Once(namespace, run)),
+            TimerOp::Every {
+                id,
+                namespace,
+                period,
+                run,
+            } => {
                 let period = period.max(PERIOD_MIN);
-                self.set_timer(id, period, Timer::Every(period, run));
+                self.set_timer(id, period, Timer::Every(namespace, period, run));
             }
             TimerOp::Clear(id) => {
                 if let Some(deadline) = self.timer_deadlines.remove(&id) {
@@ -198,16 +208,15 @@ impl<A: App> Crank<A> {
             }
             self.timer_deadlines.remove(&id);
             let desk = desk(&self.hub, &self.outbox, &self.post);
-            let io = Io::new(desk, root());
             match timer {
-                Timer::Once(run) => {
-                    run(&mut self.app, io);
+                Timer::Once(namespace, run) => {
+                    run(&mut self.app, Io::new(desk, namespace));
                     self.apply(flush);
                 }
-                Timer::Every(period, mut run) => {
-                    run(&mut self.app, io);
+                Timer::Every(namespace, period, mut run) => {
+                    run(&mut self.app, Io::new(desk, namespace));
                     // It may clear itself, so it is set again before its wishes are done.
-                    self.set_timer(id, period, Timer::Every(period, run));
+                    self.set_timer(id, period, Timer::Every(namespace, period, run));
                     self.apply(flush);
                 }
             }

@@ -88,7 +88,10 @@ impl Engine {
                 return Look::Again;
             }
             Heard::Close(code) => {
+                // Nothing follows a close frame (§5.5.1), so there is nothing to wait for.
+                let is_last = current.len() == 0 && !self.conns[key.index()].has_more;
                 self.peer_closed(key, code);
+                self.conns[key.index()].is_eof |= is_last;
                 return Look::Again;
             }
             Heard::Message { binary, payload } => (binary, payload),

@@ -186,6 +186,8 @@ struct Current {
 
 /// The POST whose packets are being handled.
 struct Payload {
+    /// The head of the POST.
+    head: Range<usize>,
     /// Where the next packet begins; `None` after the last.
     next: Option<usize>,
     end: usize,
@@ -323,6 +325,7 @@ impl Engine {
         if conn.is_ending() || n == 0 {
             return;
         }
+        let is_behind = conn.is_behind();
         let new = &self.input.shared[..n];
         let held = conn.inbox.as_mut().filter(|inbox| !inbox.tail.is_empty());
         let Some(inbox) = held else {
@@ -331,6 +334,7 @@ impl Engine {
         };
         inbox.tail.extend_from_slice(new);
         let is_asleep = match conn.state {
+            State::Head if is_behind => true,
             // A head is not parsed again before a line has ended.
             State::Head => {
                 let limits = Limits {
@@ -428,6 +432,17 @@ impl Engine {
         }
     }
 
+    /// The head of the POST that carried the message told last; `None` if it came over a WebSocket.
+    pub(crate) fn posted_head(&self) -> Option<(&[u8], [u8; 16])> {
+        let current = self.input.current.as_ref()?;
+        let head = current.payload.as_ref()?.head.clone();
+        let bytes = match &current.kept {
+            Some(kept) => kept,
+            None => &self.input.shared,
+        };
+        Some((&bytes[head], self.conns[current.conn.index()].address))
+    }
+
     /// A connection that has output; hand it to `transmit`.
     pub fn poll_dirty(&mut self) -> Option<ConnKey> {
         while let Some(session) = self.answers.pop() {
@@ -487,14 +502,18 @@ impl Engine {
         if conn.is_writable && conn.inbox.is_some() {
             self.send_late_pong(key);
         }
+        if has_waited && self.holds_request(key) {
+            self.resumed.push_back(key);
+        }
         let conn = &mut self.conns[key.index()];
         if conn.queue.is_empty() && conn.state == State::Closing {
-            conn.state = State::Lingering;
-            let is_eof = conn.is_eof;
-            self.arm_conn(key, LINGER);
-            if is_eof {
+            // A peer that has said its last word needs no time to hear ours.
+            if conn.is_eof {
                 self.lose(key, Reason::TransportClose);
+                return Fate::Keep;
             }
+            conn.state = State::Lingering;
+            self.arm_conn(key, LINGER);
             return Fate::Shutdown;
         }
         Fate::Keep
@@ -564,6 +583,8 @@ impl Engine {
                 Look::Pause
             }
             _ if current.len() == 0 => Look::Pause,
+            // It asks for more than it takes: the next answer is made when these have left.
+            State::Head if self.conns[key.index()].is_behind() => Look::Pause,
             State::Head | State::Body(_) => self.look_at_request(&mut current),
             State::Ws(_) | State::RawWs(_) | State::WsClosing => self.look_at_frame(&mut current),
             State::Poll(_) | State::Deciding(_) => Look::Pause,
@@ -628,17 +649,28 @@ impl Engine {
         false
     }
 
+    /// Whether a request was left unread until earlier answers had left.
+    fn holds_request(&self, key: ConnKey) -> bool {
+        let conn = &self.conns[key.index()];
+        let inbox = conn.inbox.as_ref();
+        conn.state == State::Head && inbox.is_some_and(|inbox| !inbox.tail.is_empty())
+    }
+
     /// Counts what a connection holds, and ends it if that is too much.
     fn account(&mut self, key: ConnKey) {
         let conn = &mut self.conns[key.index()];
+        // An answer is owed: what comes in the meantime waits, but not without end.
+        let waits = match conn.state {
+            State::Poll(_) | State::Deciding(_) => true,
+            State::Head => conn.is_behind(),
+            _ => false,
+        };
         let Some(inbox) = &mut conn.inbox else { return };
         let held = u32::try_from(inbox.held()).unwrap_or(u32::MAX);
         self.incoming_bytes += u64::from(held);
         self.incoming_bytes -= u64::from(inbox.counted);
         let has_grown = held > inbox.counted;
         inbox.counted = held;
-        // An answer is owed: what comes in the meantime waits, but not without end.
-        let waits = matches!(conn.state, State::Poll(_) | State::Deciding(_));
         if waits && inbox.tail.len() > READ_BYTES {
             self.stats.refused_by_limit += 1;
             self.lose(key, Reason::TransportError);

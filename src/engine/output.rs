@@ -191,7 +191,7 @@ impl Engine {
         let conn = &self.conns[key.index()];
         match conn.state {
             // A partial head has a time of its own.
-            State::Head if conn.inbox.is_none() => {
+            State::Head if conn.inbox.is_none() || conn.is_behind() => {
                 self.arm_conn(key, self.config.keep_alive_timeout);
             }
             State::Closing | State::WsClosing if !conn.queue.is_empty() => {

@@ -170,7 +170,7 @@ impl Engine {
     pub(super) fn answer_packets(&mut self, key: ConnKey, payload: &[u8]) {
         let is_msie = self.conns[key.index()].reply.is_msie;
         let headers = [
-            ("Content-Type", "text/plain; charset=utf-8"),
+            ("Content-Type", "text/plain; charset=UTF-8"),
             ("Cache-Control", "no-store"),
             ("X-XSS-Protection", "0"),
         ];

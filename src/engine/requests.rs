@@ -98,6 +98,15 @@ enum Arrived {
 impl Engine {
     pub(super) fn look_at_request(&mut self, current: &mut Current) -> Look {
         let key = current.conn;
+        // The head of a chunked body is not looked at again before the body is whole.
+        let chunks = match self.conns[key.index()].state {
+            State::Body(session) if self.is_chunked(key) => match self.read_chunks(current, 0) {
+                Arrived::Wait => return Look::Pause,
+                Arrived::Refused(status) => return self.refuse_and_close(key, status, session),
+                whole => Some(whole),
+            },
+            _ => None,
+        };
         let facts = match self.read_head(current) {
             Ok(Some(facts)) => facts,
             Ok(None) => {
@@ -106,7 +115,7 @@ impl Engine {
                 }
                 return Look::Pause;
             }
-            Err(status) => return self.refuse_and_close(key, status),
+            Err(status) => return self.refuse_and_close(key, status, None),
         };
         let conn = &mut self.conns[key.index()];
         conn.reply = facts.reply;
@@ -122,21 +131,24 @@ impl Engine {
                     next: current.len(),
                 }
             }
-            _ => self.read_body(current, &facts),
+            _ => chunks.unwrap_or_else(|| self.read_body(current, &facts)),
         };
         match arrived {
             Arrived::Whole { body, next } => self.act(current, facts, body, next),
             Arrived::Wait => self.wait_for_body(current, &facts),
-            Arrived::Refused(status) => self.refuse_and_close(key, status),
+            Arrived::Refused(status) => {
+                let session = match facts.plan {
+                    Plan::Post { session, .. } => Some(session),
+                    _ => None,
+                };
+                self.refuse_and_close(key, status, session)
+            }
         }
     }
 
-    fn refuse_and_close(&mut self, key: ConnKey, status: u16) -> Look {
+    /// Refuses a request whose end cannot be found, if it was a POST of this session.
+    fn refuse_and_close(&mut self, key: ConnKey, status: u16, session: Option<SessionKey>) -> Look {
         self.stats.refused_by_fault += 1;
-        let session = match self.conns[key.index()].state {
-            State::Body(session) => session,
-            _ => None,
-        };
         let reply = &mut self.conns[key.index()].reply;
         *reply = Reply {
             keep_alive: false,
@@ -152,7 +164,7 @@ impl Engine {
                         state.step(Input::Posted(key));
                     }
                 }
-                _ => self.lost(session, key, Reason::TransportError),
+                _ => self.end_session(session, Reason::TransportError, b"1"),
             }
         }
         Look::Again
@@ -167,7 +179,8 @@ impl Engine {
         let bytes = current.bytes(&self.input.shared);
         let head = http::parse(bytes, &mut slots, limits).map_err(|fault| fault.status())?;
         let Some(head) = head else { return Ok(None) };
-        let is_engine = head.path.starts_with(&self.config.path);
+        let path = http::percent_decode(head.path).unwrap_or(head.path.into());
+        let is_engine = path.starts_with(&self.config.path);
         let has_cors = is_engine && self.config.cors.is_some();
         let varies = has_cors
             && self
@@ -193,7 +206,7 @@ impl Engine {
             is_base64: is_engine && http::query_get(head.query, "b64").is_some_and(|v| v == "1"),
             is_pinged: false,
         };
-        let plan = self.plan(current.conn, &head, &bytes[..head.len], is_engine);
+        let plan = self.plan(current.conn, &head, &path, &bytes[..head.len], is_engine);
         Ok(Some(Facts {
             len: head.len,
             body: head.body,
@@ -233,12 +246,19 @@ impl Engine {
                     next: end,
                 }
             }
-            BodyLength::Chunked => self.read_chunks(current, facts.len, body_bytes_max),
+            BodyLength::Chunked => self.read_chunks(current, facts.len),
         }
     }
 
-    /// Decodes what has arrived of a chunked body, behind the head and what was decoded before.
-    fn read_chunks(&mut self, current: &mut Current, head: usize, max: u64) -> Arrived {
+    fn is_chunked(&self, key: ConnKey) -> bool {
+        let inbox = self.conns[key.index()].inbox.as_ref();
+        inbox.is_some_and(|inbox| inbox.chunked.is_some())
+    }
+
+    /// Decodes what has arrived of a chunked body, behind what was decoded before; or, the first
+    /// time, behind a head of so many bytes.
+    fn read_chunks(&mut self, current: &mut Current, head: usize) -> Arrived {
+        let max = u64::from(self.config.max_payload);
         let shared = &self.input.shared;
         let kept = current.kept.get_or_insert_with(|| {
             let bytes = shared[current.start..current.end].to_vec();
@@ -248,8 +268,10 @@ impl Engine {
         let inbox = self.conns[current.conn.index()].inbox_mut();
         let chunked = inbox.chunked.get_or_insert_with(|| Chunked {
             decoder: ChunkDecoder::new(),
+            head,
             decoded: head,
         });
+        let head = chunked.head;
         let from = current.start + chunked.decoded;
         let step = match chunked.decoder.decode(&mut kept[from..current.end], max) {
             Ok(step) => step,
@@ -297,16 +319,31 @@ impl Engine {
 
 // Understanding.
 impl Engine {
-    fn plan(&self, conn: ConnKey, head: &Head<'_, '_>, bytes: &[u8], is_engine: bool) -> Plan {
+    fn plan(
+        &self,
+        conn: ConnKey,
+        head: &Head<'_, '_>,
+        path: &str,
+        bytes: &[u8],
+        is_engine: bool,
+    ) -> Plan {
+        // Also for the client's files, which CORS covers as well (spec 1.8).
+        if is_engine && self.config.cors.is_some() && head.method == "OPTIONS" {
+            return Plan::Preflight {
+                origin: head.header_str("origin").map(str::to_owned),
+                headers: head
+                    .header_str("access-control-request-headers")
+                    .map(str::to_owned),
+            };
+        }
         let is_client = self.config.serve_client
-            && head
-                .path
+            && path
                 .strip_prefix(&*self.config.path)
-                .is_some_and(|n| CLIENT_FILES.contains(&n));
+                .is_some_and(|name| CLIENT_FILES.contains(&name));
         if is_engine && !is_client {
             return self.plan_protocol(conn, head, bytes);
         }
-        let is_raw = |path: &String| path == head.path || path == "*";
+        let is_raw = |raw: &String| raw == path || raw == "*";
         if head.upgrade && self.raw_paths.iter().any(is_raw) {
             return match switch(head) {
                 Ok(switch) => Plan::Raw(switch),
@@ -319,14 +356,6 @@ impl Engine {
     /// The official order of checks (engine.io `verify`), all of them before the 101.
     fn plan_protocol(&self, conn: ConnKey, head: &Head<'_, '_>, bytes: &[u8]) -> Plan {
         let refuse = |status| Plan::Refuse(status, head.upgrade);
-        if self.config.cors.is_some() && head.method == "OPTIONS" {
-            return Plan::Preflight {
-                origin: head.header_str("origin").map(str::to_owned),
-                headers: head
-                    .header_str("access-control-request-headers")
-                    .map(str::to_owned),
-            };
-        }
         let is_websocket = match http::query_get(head.query, "transport").as_deref() {
             Some("polling") if self.config.transports.polling => false,
             Some("websocket") if self.config.transports.websocket => true,
@@ -442,6 +471,7 @@ impl Engine {
                     current,
                     session,
                     is_binary,
+                    from..from + facts.len,
                     from + body.start..from + body.end,
                 );
             }
@@ -520,6 +550,7 @@ impl Engine {
         current: &mut Current,
         session: SessionKey,
         is_binary: bool,
+        head: Range<usize>,
         body: Range<usize>,
     ) -> Look {
         if let Some(look) = self.begin_post(current, session) {
@@ -534,6 +565,7 @@ impl Engine {
         self.conns[current.conn.index()].state = State::Posting(session);
         let next = Some(body.start);
         current.payload = Some(Payload {
+            head,
             next,
             end: body.end,
             packets_count: 0,

@@ -18,6 +18,7 @@ use crate::{
     id::{ConnKey, SessionKey, Sid},
     net::{Net, Urandom, unix_ms},
     reason::Reason,
+    request::Request,
     response::Response,
 };
 
@@ -95,6 +96,12 @@ impl Socket<'_> {
     /// The request that opened it, as far as `Config::keep_headers` keeps it after `on_open`.
     pub fn handshake(&self) -> Option<Handshake<'_>> {
         self.engine.handshake(self.key)
+    }
+
+    /// The POST that carried the message being handled; `None` if it came over a WebSocket.
+    pub fn request(&self) -> Option<Request<'_>> {
+        let (head, address) = self.engine.posted_head()?;
+        Some(Request::new(head, &[], address))
     }
 
     /// Bytes that wait for the client.
