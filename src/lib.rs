@@ -76,6 +76,8 @@ mod crank;
 mod dispatch;
 pub mod engine;
 mod files;
+#[doc(hidden)]
+pub mod fuzzing;
 mod handle;
 mod handshake;
 pub mod hub;
@@ -123,25 +125,6 @@ pub use crate::{
     to::{Io, Rooms, To},
     token::{Ack, Decision, HandleError, Responder},
 };
-
-/// Entry points for fuzz targets and oracles, each one line. Not part of the API.
-#[doc(hidden)]
-pub mod fuzzing {
-    /// WebSocket frames, as a server reads them.
-    pub fn ws_frames(data: &[u8]) {
-        let _ = crate::codec::ws::messages(data, |n| n, 1_000_000);
-    }
-
-    /// A Socket.IO packet and its JSON.
-    pub fn sio_packet(text: &str) {
-        if let Ok(packet) = crate::codec::sio::parse(text, 10) {
-            if crate::codec::json::check(packet.json, 100).is_ok() {
-                let _ = crate::codec::sio::split_event(packet.json);
-                let _ = crate::codec::json::check_placeholders(packet.json, 3);
-            }
-        }
-    }
-}
 
 /// The README's programs, compiled.
 #[cfg(doctest)]

@@ -58,7 +58,7 @@ const LAYERS: [&[&str]; 7] = [
         "handle",
     ],
     &["net"],
-    &["server", "engine/server"],
+    &["server", "engine/server", "fuzzing"],
 ];
 
 /// The files in which a package may be named.
@@ -90,6 +90,7 @@ const PACKAGES: [(&str, &[&str]); 9] = [
             "socket",
             "to",
             "handle",
+            "fuzzing",
         ],
     ),
     ("slab", &["engine/mod", "namespace", "hub/mod"]),

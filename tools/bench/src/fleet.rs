@@ -5,6 +5,7 @@
 //!   WebSocket  Upgrading ─▶ Opening ─▶ Joining ─▶ Joined ─▶ Leaving ─▶ Gone
 //!   Polling    Opening ─▶ Posting ─▶ Joining ─▶ Joined ⇄ Ponging
 //!   Raw        Joining ─▶ Joined ─▶ Leaving ─▶ Gone
+//!   any        Joined ─▶ Deaf ─▶ Gone
 
 use std::{
     io::{self, ErrorKind, Read, Write},
@@ -111,6 +112,8 @@ enum State {
     Joining,
     Joined,
     Ponging,
+    /// It reads nothing any more.
+    Deaf,
     Leaving,
     Gone,
 }
@@ -201,6 +204,30 @@ impl Clients {
         self.pings
     }
 
+    /// From now on this client reads nothing. The server may close it.
+    pub fn deafen(&mut self, at: usize) {
+        self.all[at].state = State::Deaf;
+    }
+
+    /// One that does not read.
+    pub fn deaf(&self) -> Option<usize> {
+        // Only one at a time is made, and it took the last place or one that was free.
+        self.all
+            .iter()
+            .rposition(|client| client.state == State::Deaf)
+    }
+
+    /// Whether somebody has not joined yet.
+    pub fn is_opening(&self) -> bool {
+        self.opening > 0
+    }
+
+    /// Whether the kernel has not taken all that this client sends.
+    pub fn is_blocked(&self, at: usize) -> bool {
+        let mut lanes = self.all[at].lanes.iter().flatten();
+        lanes.any(|lane| !lane.unsent.is_empty())
+    }
+
     /// Begins to connect one more client.
     pub fn open(&mut self) -> Result<(), Fault> {
         let (state, mut request) = match self.wire {
@@ -265,6 +292,8 @@ impl Clients {
                 Ok(count) => sent += count,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                // It was cut off; its reading side will say so.
+                Err(_) if self.all[at].state == State::Deaf => return Ok(()),
                 Err(error) => return Err(error.into()),
             }
         }
@@ -274,6 +303,12 @@ impl Clients {
 
     fn ready(&mut self, event: &Event, scenario: &mut impl Scenario) -> Result<(), Fault> {
         let (at, lane) = (event.token().0 / 2, event.token().0 % 2);
+        if self.all[at].state == State::Deaf {
+            if event.is_read_closed() || event.is_error() {
+                return self.ended(at, scenario);
+            }
+            return self.writable(at, lane);
+        }
         if event.is_writable() {
             self.writable(at, lane)?;
         }
@@ -329,7 +364,7 @@ impl Clients {
 
     fn ended(&mut self, at: usize, scenario: &mut impl Scenario) -> Result<(), Fault> {
         let client = &mut self.all[at];
-        if client.state != State::Leaving {
+        if !matches!(client.state, State::Leaving | State::Deaf) {
             return Err(Fault::Closed);
         }
         client.state = State::Gone;

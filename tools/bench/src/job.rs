@@ -43,6 +43,10 @@ pub enum Job {
     },
     Heartbeat,
     Churn,
+    /// Latency of many beside one that floods, and beside one that never reads.
+    Fair {
+        clients: usize,
+    },
 }
 
 /// How much is measured.
@@ -76,6 +80,7 @@ impl Job {
             ("ack", Some(clients), Some(bytes)) => Job::Ack { clients, bytes },
             ("broadcast", Some(clients), None) => Job::Broadcast { clients },
             ("polling", Some(clients), None) => Job::Polling { clients },
+            ("fair", Some(clients), None) => Job::Fair { clients },
             _ => match name {
                 "start" => Job::Start,
                 "idle" => Job::Idle,
@@ -109,6 +114,7 @@ impl Job {
             Job::Polling { clients } => format!("polling echo, {clients} clients"),
             Job::Heartbeat => format!("heartbeat, {HEARTBEAT_CLIENTS} idle clients"),
             Job::Churn => format!("churn, {CHURN_CYCLES} × {CHURN_CLIENTS} clients"),
+            Job::Fair { clients } => format!("{clients} clients × 10 messages a second"),
         }
     }
 
@@ -127,6 +133,7 @@ impl Job {
             Job::Polling { clients } => 2 * clients,
             Job::Heartbeat => HEARTBEAT_CLIENTS,
             Job::Churn => CHURN_CLIENTS,
+            Job::Fair { clients } => clients + 2,
         }
     }
 
@@ -154,6 +161,7 @@ impl fmt::Display for Job {
             Job::Polling { clients } => write!(f, "polling-{clients}"),
             Job::Heartbeat => write!(f, "heartbeat"),
             Job::Churn => write!(f, "churn"),
+            Job::Fair { clients } => write!(f, "fair-{clients}"),
         }
     }
 }
@@ -219,6 +227,7 @@ pub fn jobs(plan: Plan) -> Vec<Job> {
         jobs.push(Job::Heartbeat);
     }
     jobs.push(Job::Churn);
+    jobs.push(Job::Fair { clients: 1_000 });
     jobs
 }
 

@@ -4,6 +4,7 @@
 
 mod connect;
 mod echo;
+mod fair;
 mod fan;
 mod memory;
 
@@ -57,6 +58,7 @@ pub fn run(job: Job, target: Target) -> Result<Vec<Figure>, Fault> {
         }
         Job::Polling { clients } => echo::polling(target, clients, POLLING_BYTES),
         Job::Broadcast { clients } => fan::broadcast(target, clients, BROADCAST_BYTES),
+        Job::Fair { clients } => fair::fair(target, clients),
     }
 }
 

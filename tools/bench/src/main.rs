@@ -3,6 +3,7 @@
 
 #![forbid(unsafe_code)]
 
+mod chart;
 mod client;
 mod fleet;
 mod floor;
@@ -34,6 +35,7 @@ bench run [options]        build and measure emio, its peers and the floors
   --json FILE              target/bench/results.json by default
   --markdown FILE          target/bench/results.md by default
 bench must FILE            which goals the results in this JSON file reach
+bench chart FILE FOLDER    draws memory.svg and cpu.svg from the results in this JSON file
 bench load JOB PORT PID [raw] [full|must|quick]
                            the load of one job on a server that runs
 bench floor-echo PORT      writes back what it reads
@@ -46,6 +48,7 @@ fn main() -> ExitCode {
     let done = match words[..] {
         ["run", ref options @ ..] => command_run(options),
         ["must", file] => command_must(file),
+        ["chart", file, folder] => command_chart(file, folder),
         ["load", job, port, pid, ref rest @ ..] => command_load(job, port, pid, rest),
         ["floor-echo", port] => floor(floor::Mode::Echo, port),
         ["floor-fan", port] => floor(floor::Mode::Fan, port),
@@ -126,11 +129,22 @@ fn command_run(words: &[&str]) -> io::Result<bool> {
 }
 
 fn command_must(file: &str) -> io::Result<bool> {
+    print!("{}", reach::markdown(&read(file)?));
+    Ok(true)
+}
+
+fn command_chart(file: &str, folder: &str) -> io::Result<bool> {
+    let (results, folder) = (read(file)?, PathBuf::from(folder));
+    fs::create_dir_all(&folder)?;
+    fs::write(folder.join("memory.svg"), chart::memory(&results))?;
+    fs::write(folder.join("cpu.svg"), chart::cpu(&results))?;
+    Ok(true)
+}
+
+fn read(file: &str) -> io::Result<Results> {
     let value: Value = serde_json::from_str(&fs::read_to_string(file)?)?;
     let results = Results::from_json(&value);
-    let results = results.ok_or_else(|| io::Error::other("not a file that `bench run` wrote"))?;
-    print!("{}", reach::markdown(&results));
-    Ok(true)
+    results.ok_or_else(|| io::Error::other("not a file that `bench run` wrote"))
 }
 
 fn command_load(job: &str, port: &str, pid: &str, rest: &[&str]) -> io::Result<bool> {

@@ -114,7 +114,7 @@ const FLOOR: Option<Peer> = Some(Peer::Floor);
 const OXIDE: Option<Peer> = Some(Peer::Oxide);
 
 #[rustfmt::skip]
-const GOALS: [Goal; 18] = [
+const GOALS: [Goal; 20] = [
     goal("idle WebSocket client, B", ("idle", "slope_bytes"), None, 457.0, 320.0),
     goal("... after one 4 KiB echo each, B", ("idle-echoed", "slope_bytes"), None, 470.0, 330.0),
     goal("parked polling client, B", ("idle-polling", "slope_bytes"), None, 700.0, 400.0),
@@ -133,6 +133,8 @@ const GOALS: [Goal; 18] = [
     goal("churn: growth after the first cycle, B", ("churn", "growth_bytes"), None, 0.0, 0.0),
     goal("churn: RSS kept, MiB", ("churn", "kept_mib"), None, 1.5, 1.0),
     goal("stripped bench-server, kB", ("start", "binary_kb"), None, 1_000.0, 700.0),
+    goal("p99 beside a flood, × alone", ("fair-1000", "flood_p99_ratio"), None, 3.0, 3.0),
+    goal("p99 beside a slow reader, × alone", ("fair-1000", "slow_p99_ratio"), None, 3.0, 3.0),
 ];
 
 #[cfg(test)]

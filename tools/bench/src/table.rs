@@ -283,6 +283,14 @@ fn title(figure: &str) -> String {
         "start_ms" => "ms until it accepts",
         "rss_mib" => "RSS MiB without clients",
         "binary_kb" => "program kB",
+        "alone_p99_us" => "p99 µs alone",
+        "flood_p99_us" => "p99 µs beside one that floods",
+        "flood_p99_ratio" => "the same, × alone",
+        "flood_rate" => "messages per second of the flood",
+        "flood_server_percent" => "server's CPU % in the flood",
+        "slow_p99_us" => "p99 µs beside one that never reads",
+        "slow_p99_ratio" => "the same, × alone",
+        "slow_cut_off" => "clients cut off that did not read",
         other => other,
     };
     title.into()
