@@ -67,6 +67,13 @@ pub struct Config {
     pub sessions_max: u32,
     /// Default 64. Connections accepted in one turn of the loop; the rest wait for the next turn.
     pub accepts_per_turn_max: u32,
+    /// Default 128. Requests, frames and packets of one connection that are handled in one turn of
+    /// the loop; the rest waits for the next turn, so that one busy client does not delay the
+    /// others. At least 1.
+    pub inputs_per_turn_max: u32,
+    /// Default 1,024. Messages sent because of them in one turn, each receiver counted; beyond it
+    /// the rest of the connection's input waits as well. A broadcast is always finished.
+    pub sends_per_turn_max: u32,
     /// Default 16 KiB. Bytes of one request head; beyond it 431 and close. (node 16 KiB, nginx 8
     /// KiB, h11 16 KiB)
     pub head_bytes_max: u32,
@@ -141,6 +148,8 @@ impl Default for Config {
             connections_per_ip_max: 0,
             sessions_max: 100_000,
             accepts_per_turn_max: 64,
+            inputs_per_turn_max: 128,
+            sends_per_turn_max: 1_024,
             head_bytes_max: 16 * 1024,
             headers_max: 100,
             max_payload: 1_000_000,

@@ -15,6 +15,8 @@
 //!    └──────────────▶ Closing ───┴─▶ Lingering ─▶ Dead
 //! ```
 
+use std::ops::Range;
+
 use crate::{
     codec::{http::ChunkDecoder, ws::Fragments},
     handshake::Hello,
@@ -40,6 +42,8 @@ pub struct Conn {
     pub has_more: bool,
     /// Whether the peer has ended its side.
     pub is_eof: bool,
+    /// Whether the rest of its input was put off to the next turn.
+    pub is_held_back: bool,
 }
 
 /// What a connection is doing.
@@ -99,6 +103,8 @@ pub struct Inbox {
     pub fragments: Option<Box<Fragments>>,
     /// A chunked body: its decoder, and how much of `tail` is head and decoded body.
     pub chunked: Option<Chunked>,
+    /// A POST that was put off between two of its packets.
+    pub posting: Option<Box<Posting>>,
     /// A handshake that the application judges.
     pub opening: Option<Opening>,
     /// The answer owed to the last ping of a peer that does not read. RFC 6455 §5.5.3 lets the ones
@@ -110,6 +116,36 @@ pub struct Inbox {
     pub origin: Option<Box<str>>,
     /// How many of these bytes the engine's gauge has counted.
     pub counted: u32,
+}
+
+/// A POST whose packets are being handled; places are in the input.
+#[derive(Debug)]
+pub struct Payload {
+    pub head: Range<usize>,
+    /// Where the next packet begins; `None` after the last.
+    pub next: Option<usize>,
+    pub end: usize,
+    pub packets_count: u32,
+}
+
+impl Payload {
+    /// The same after the first `bytes` of the input were dropped, which are not part of it.
+    pub fn moved(self, bytes: usize) -> Payload {
+        Payload {
+            head: self.head.start - bytes..self.head.end - bytes,
+            next: self.next.map(|next| next - bytes),
+            end: self.end - bytes,
+            ..self
+        }
+    }
+}
+
+/// A POST that was put off between two of its packets.
+#[derive(Debug)]
+pub struct Posting {
+    pub payload: Payload,
+    /// Where the next request begins.
+    pub start: usize,
 }
 
 /// A chunked body on its way.
@@ -153,6 +189,7 @@ impl Conn {
             is_writable: true,
             has_more: false,
             is_eof: false,
+            is_held_back: false,
         }
     }
 
@@ -164,6 +201,11 @@ impl Conn {
     /// Whether so much of earlier answers waits that no further request is read.
     pub fn is_behind(&self) -> bool {
         self.queue.bytes() > ANSWERS_BYTES_MAX
+    }
+
+    /// Whether something that it has sent is known not to have been looked at.
+    pub fn is_unheard(&self) -> bool {
+        self.has_more || self.is_held_back
     }
 
     /// The inbox, made if there is none.
@@ -192,6 +234,7 @@ impl Inbox {
             && self.fragments.is_none()
             && self.opening.is_none()
             && self.chunked.is_none()
+            && self.posting.is_none()
             && self.origin.is_none()
             && self.pong.is_none()
     }

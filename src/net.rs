@@ -1,9 +1,10 @@
 //! The loop: sleep, read, think, write, reap. The only file that touches the system.
 //!
 //! Not here: protocols and user code, which are behind `Dispatch`. What always holds: a stream is
-//! registered once, edge-triggered, for its whole life; a turn reads each connection once; what was
-//! produced for the connection just read leaves right after its own dispatch, everything else at
-//! the turn's end, in one write each; slots are freed at the end of a turn.
+//! registered once, edge-triggered, for its whole life; a turn reads each connection at most once,
+//! and none whose earlier input is not worked off; what was produced for the connection just read
+//! leaves right after its own dispatch, everything else at the turn's end, in one write each; slots
+//! are freed at the end of a turn.
 
 use std::{
     fs::File,
@@ -166,6 +167,7 @@ impl Net {
         self.looked_at = now;
         let (is_woken, is_full) = self.read(server, now);
         self.accept(server, now);
+        server.engine().take_up();
         if is_woken {
             server.handle_mail(now, &mut |engine| self.streams.flush(engine));
         }
@@ -265,6 +267,9 @@ impl Net {
             return;
         };
         let engine = server.engine();
+        if engine.is_held_back(key) {
+            return self.read_again(key);
+        }
         let buffer = engine.input_buffer();
         let room = buffer.len();
         let has_more = match stream.read(buffer) {
@@ -287,12 +292,24 @@ impl Net {
                 false
             }
         };
-        if has_more && !slot.is_again {
-            slot.is_again = true;
-            self.again.push(key);
+        if has_more {
+            self.read_again(key);
         }
         server.dispatch(&mut |engine| self.streams.flush(engine));
         self.streams.transmit(server.engine(), key);
+    }
+
+    /// Has a connection read in the next turn.
+    fn read_again(&mut self, key: ConnKey) {
+        if let Some(slot) = self
+            .streams
+            .0
+            .get_mut(key.index())
+            .filter(|it| !it.is_again)
+        {
+            slot.is_again = true;
+            self.again.push(key);
+        }
     }
 
     fn accept(&mut self, server: &mut impl Dispatch, now: Instant) {

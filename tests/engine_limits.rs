@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use common::*;
 use emio::{
     Config, Reason, Response,
-    engine::{Engine, READ_BYTES},
+    engine::{Engine, Event, READ_BYTES},
 };
 
 const UNAVAILABLE: &str = r#"{"code":6,"message":"Service unavailable"}"#;
@@ -332,6 +332,98 @@ fn a_pipeliner_that_never_reads_cannot_make_the_server_hold_its_requests() {
     }
     assert!(!world.is_open(client));
     assert_eq!(world.stats().backlog_bytes, 0);
+}
+
+/// The messages that come in each turn until nothing is held back.
+fn turns(world: &mut World, client: Client, bytes: &[u8]) -> Vec<usize> {
+    let key = world.key(client);
+    let now = world.now();
+    let mut turns = Vec::new();
+    world.act(|engine| {
+        engine.handle_bytes(key, now, bytes);
+        loop {
+            let events = std::iter::from_fn(|| engine.poll_event());
+            let is_message = |event: &Event| matches!(event, Event::Message { .. });
+            turns.push(events.filter(is_message).count());
+            let is_held_back = engine.is_held_back(key);
+            if !engine.take_up() {
+                assert!(!is_held_back);
+                return;
+            }
+            assert!(is_held_back);
+        }
+    });
+    turns
+}
+
+#[test]
+fn a_busy_client_has_its_share_of_each_turn_and_no_more() {
+    let mut world = World::new();
+    let (ws, _) = world.websocket();
+    let messages = text("4x").repeat(300);
+    let held_bytes = world.stats().incoming_bytes;
+    assert_eq!(turns(&mut world, ws, &messages), [128, 128, 44]);
+    assert_eq!(world.stats().incoming_bytes, held_bytes);
+}
+
+#[test]
+fn a_post_of_many_packets_has_its_share_of_each_turn_and_no_more() {
+    let mut world = limited(|config| config.inputs_per_turn_max = 10);
+    let poller = world.poller();
+    let target = polling(&poller.sid);
+    let post = |packets: usize| post_of(&target, vec!["4x"; packets].join("\x1e"));
+    let requests = [post(25), post(3), get_of("/").into_bytes()].concat();
+    // Opening and answering a request is work as well.
+    let turns = turns(&mut world, poller.post, &requests);
+    assert_eq!(turns.iter().sum::<usize>(), 28);
+    assert!(
+        turns.len() >= 3 && turns.iter().all(|&messages| messages <= 10),
+        "{turns:?}"
+    );
+    world.drain();
+    world.answer(poller.post).is(200, "ok");
+    world.answer(poller.post).is(200, "ok");
+}
+
+#[test]
+fn one_who_makes_the_server_say_much_waits_as_well() {
+    let mut world = limited(|config| config.sends_per_turn_max = 50).on(echo_often);
+    let (ws, _) = world.websocket();
+    let key = world.key(ws);
+    let now = world.now();
+    world.act(|engine| engine.handle_bytes(key, now, &text("4x").repeat(20)));
+    assert_eq!(world.texts(ws).len(), 20 * 10);
+    assert_eq!(world.heard().len(), 20);
+}
+
+/// Sends every message back ten times; never more than a few such echoes in one turn.
+fn echo_often(engine: &mut Engine, told: &Told) {
+    if let Told::Text(session, text) = told {
+        for _ in 0..10 {
+            engine.send_text(*session, &[text.as_bytes()]);
+        }
+    }
+}
+
+#[test]
+fn a_pong_behind_what_is_held_back_still_counts() {
+    let mut world = limited(|config| {
+        config.inputs_per_turn_max = 1;
+        config.ping_interval = ms(300);
+        config.ping_timeout = ms(200);
+    });
+    let (ws, _) = world.websocket();
+    world.advance(310);
+    let key = world.key(ws);
+    let late = world.now() + ms(1_000);
+    let input = [text("4x").repeat(3), text("3")].concat();
+    // The process was stopped; now it reads, and deadlines are looked at before the pong is.
+    world.engine.handle_bytes(key, late, &input);
+    while world.engine.poll_event().is_some() {}
+    world.engine.handle_timeout(late);
+    assert_eq!(world.engine.poll_event(), None, "nobody is called silent");
+    world.drain();
+    assert_eq!(world.reasons(), []);
 }
 
 #[test]

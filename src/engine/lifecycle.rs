@@ -447,7 +447,7 @@ impl Engine {
                 self.close_websocket(key, None, "");
                 self.lost(session, key, Reason::TransportClose);
             }
-            State::RawWs(_) if conn.reply.is_pinged && !conn.has_more => {
+            State::RawWs(_) if conn.reply.is_pinged && !conn.is_unheard() => {
                 self.stats.timeouts += 1;
                 self.lose(key, Reason::PingTimeout);
             }
@@ -478,10 +478,10 @@ impl Engine {
             }
             Beat::Wait(wait) => self.arm_session(key, Duration::from_millis(wait)),
             Beat::Dead => {
-                // Its pong may be among what has not been read yet.
+                // Its pong may be among what has not been looked at yet.
                 let ws = session.websocket();
                 let mut inlets = session.inlets().into_iter().flatten();
-                if inlets.any(|conn| self.conns[conn.index()].has_more) {
+                if inlets.any(|conn| self.conns[conn.index()].is_unheard()) {
                     return self.arm_session(key, RETRY);
                 }
                 self.stats.timeouts += 1;

@@ -7,7 +7,8 @@
 //! input or a command events are drained before the next one (`poll_event` until `None`); at a
 //! turn's end `poll_dirty` and `transmit` until `None`. That may free a pipelined request or lose a
 //! connection, so again from the start until there is nothing. Then `poll_dead`, which alone frees
-//! slots.
+//! slots. One connection brings a bounded number of events in a turn: the rest is held back until
+//! `take_up`.
 //!
 //! ```text
 //!   requests.rs    HTTP heads and bodies: what is asked, and the answers
@@ -44,7 +45,7 @@ use crate::{
         ws,
     },
     config::Config,
-    conn::{Conn, State},
+    conn::{Conn, Payload, Posting, State},
     id::{ConnKey, Entropy, SessionKey},
     queue::{Frame, Gauge},
     reason::Reason,
@@ -68,6 +69,8 @@ pub struct Engine {
     answers: Vec<SessionKey>,
     /// Connections that may parse what they hold, because their answer has been given.
     resumed: VecDeque<ConnKey>,
+    /// Connections that have had their share of this turn.
+    held_back: VecDeque<ConnKey>,
     dead: Vec<ConnKey>,
     gone: Vec<SessionKey>,
     /// Open connections by address; empty unless they are limited.
@@ -182,16 +185,10 @@ struct Current {
     /// How many bytes are needed before parsing makes sense again.
     need: usize,
     payload: Option<Payload>,
-}
-
-/// The POST whose packets are being handled.
-struct Payload {
-    /// The head of the POST.
-    head: Range<usize>,
-    /// Where the next packet begins; `None` after the last.
-    next: Option<usize>,
-    end: usize,
-    packets_count: u32,
+    /// How often it may still be looked at in this turn.
+    looks: u32,
+    /// What the server had sent when this was taken up: a broadcast is more work than an echo.
+    sent_before: u64,
 }
 
 /// Output of the connection being read, gathered so that one write carries it and nothing is
@@ -266,6 +263,7 @@ impl Engine {
             dirty: VecDeque::new(),
             answers: Vec::new(),
             resumed: VecDeque::new(),
+            held_back: VecDeque::new(),
             dead: Vec::new(),
             gone: Vec::new(),
             addresses: HashMap::new(),
@@ -325,15 +323,17 @@ impl Engine {
         if conn.is_ending() || n == 0 {
             return;
         }
+        let is_held_back = conn.is_held_back;
         let is_behind = conn.is_behind();
         let new = &self.input.shared[..n];
         let held = conn.inbox.as_mut().filter(|inbox| !inbox.tail.is_empty());
         let Some(inbox) = held else {
-            self.input.current = Some(Current::new(key, None, n));
+            self.input.current = Some(self.take_in(key, None, n));
             return;
         };
         inbox.tail.extend_from_slice(new);
         let is_asleep = match conn.state {
+            _ if is_held_back => true,
             State::Head if is_behind => true,
             // A head is not parsed again before a line has ended.
             State::Head => {
@@ -350,7 +350,7 @@ impl Engine {
         if !is_asleep {
             let tail = std::mem::take(&mut inbox.tail);
             let n = tail.len();
-            self.input.current = Some(Current::new(key, Some(tail), n));
+            self.input.current = Some(self.take_in(key, Some(tail), n));
         }
         self.account(key);
     }
@@ -388,6 +388,20 @@ impl Engine {
         self.conns[key.index()].has_more = has_more;
     }
 
+    /// Whether this connection has had its share of the turn: until `take_up` it is not to be read.
+    pub fn is_held_back(&self, key: ConnKey) -> bool {
+        let conn = self.conns.get(key.index());
+        conn.is_some_and(|conn| conn.is_held_back)
+    }
+
+    /// Lets connections that were held back go on; whether there was one. Call it once a turn,
+    /// after everything readable has been read.
+    pub fn take_up(&mut self) -> bool {
+        let is_any = !self.held_back.is_empty();
+        self.resumed.append(&mut self.held_back);
+        is_any
+    }
+
     /// Time has passed. Call it after everything readable has been read.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.tick(now);
@@ -409,6 +423,10 @@ impl Engine {
             }
             if self.input.current.is_none() && !self.resume() {
                 return None;
+            }
+            if self.is_spent() {
+                self.hold_back();
+                continue;
             }
             match self.look() {
                 Look::Event(event) => return Some(event),
@@ -521,7 +539,8 @@ impl Engine {
 
     /// When `handle_timeout` is to be called next; at once if `poll_event` has something to tell.
     pub fn next_deadline(&self) -> Option<Instant> {
-        if !self.events.is_empty() || !self.resumed.is_empty() {
+        let is_busy = !self.resumed.is_empty() || !self.held_back.is_empty();
+        if !self.events.is_empty() || is_busy {
             return Some(self.epoch + Duration::from_millis(self.now_ms));
         }
         let first = [
@@ -576,6 +595,8 @@ impl Engine {
             return Look::Pause;
         };
         let key = current.conn;
+        // An input that is used up may be looked at once more, to be put away.
+        current.looks = current.looks.saturating_sub(1);
         let look = match self.conns[key.index()].state {
             State::Posting(session) => self.look_at_payload(&mut current, session),
             State::Closing | State::Lingering | State::Dead => {
@@ -637,16 +658,87 @@ impl Engine {
             let Some(conn) = self.conns.get_mut(key.index()) else {
                 continue;
             };
-            let is_ready = matches!(conn.state, State::Head | State::Ws(_) | State::RawWs(_));
+            let is_ready = std::mem::take(&mut conn.is_held_back)
+                || matches!(conn.state, State::Head | State::Ws(_) | State::RawWs(_));
             let Some(inbox) = conn.inbox.as_mut().filter(|_| is_ready) else {
                 continue;
             };
             let tail = std::mem::take(&mut inbox.tail);
             let n = tail.len();
-            self.input.current = Some(Current::new(key, Some(tail), n));
+            let posting = inbox.posting.take();
+            let mut current = self.take_in(key, Some(tail), n);
+            if let Some(posting) = posting {
+                current.start = posting.start;
+                current.payload = Some(posting.payload);
+            }
+            self.input.current = Some(current);
             return true;
         }
         false
+    }
+
+    /// The first `end` bytes of a connection's own, or of the shared buffer, to be looked at.
+    fn take_in(&self, conn: ConnKey, kept: Option<Vec<u8>>, end: usize) -> Current {
+        Current {
+            conn,
+            kept,
+            start: 0,
+            end,
+            need: 0,
+            payload: None,
+            looks: self.config.inputs_per_turn_max.max(1),
+            sent_before: self.stats.messages_out,
+        }
+    }
+
+    /// Whether the input being handled has had its share of the turn, and there is more of it.
+    fn is_spent(&self) -> bool {
+        let Some(current) = &self.input.current else {
+            return false;
+        };
+        let sent = self.stats.messages_out - current.sent_before;
+        let has_more = current.len() > 0 || current.payload.is_some();
+        has_more && (current.looks == 0 || sent > u64::from(self.config.sends_per_turn_max))
+    }
+
+    /// Puts the rest of a busy connection's input off: the others come first.
+    fn hold_back(&mut self) {
+        let Some(current) = self.input.current.take() else {
+            return;
+        };
+        let key = current.conn;
+        if self.conns[key.index()].is_ending() {
+            return;
+        }
+        let Current {
+            kept,
+            start,
+            end,
+            payload,
+            ..
+        } = current;
+        // The packets of a POST lie before the next request.
+        let base = payload.as_ref().map_or(start, |payload| payload.head.start);
+        let tail = match kept {
+            Some(mut kept) => {
+                kept.truncate(end);
+                kept.drain(..base);
+                kept
+            }
+            None => self.input.shared[base..end].to_vec(),
+        };
+        let conn = &mut self.conns[key.index()];
+        conn.is_held_back = true;
+        let inbox = conn.inbox_mut();
+        inbox.tail = tail;
+        inbox.posting = payload.map(|payload| {
+            Box::new(Posting {
+                payload: payload.moved(base),
+                start: start - base,
+            })
+        });
+        self.held_back.push_back(key);
+        self.account(key);
     }
 
     /// Whether a request was left unread until earlier answers had left.
@@ -677,19 +769,6 @@ impl Engine {
         } else if has_grown && self.incoming_bytes > self.config.incoming_bytes_max {
             self.stats.refused_by_limit += 1;
             self.overloaded(key);
-        }
-    }
-}
-
-impl Current {
-    fn new(conn: ConnKey, kept: Option<Vec<u8>>, end: usize) -> Current {
-        Current {
-            conn,
-            kept,
-            start: 0,
-            end,
-            need: 0,
-            payload: None,
         }
     }
 }

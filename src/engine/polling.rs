@@ -21,6 +21,7 @@ impl Engine {
             .as_mut()
             .expect("a POST is handled with its payload");
         let Some(from) = payload.next else {
+            current.payload = None;
             return self.posted(key, session);
         };
         if !self.is_open(session) {

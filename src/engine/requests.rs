@@ -5,13 +5,13 @@
 
 use std::ops::Range;
 
-use super::{Current, Engine, Event, Look, Payload, Place, Span};
+use super::{Current, Engine, Event, Look, Place, Span};
 use crate::{
     codec::{
         http::{self, BodyLength, ChunkDecoder, Head, Limits, Slots},
         ws,
     },
-    conn::{Chunked, Opening, Reply, State, Switch},
+    conn::{Chunked, Opening, Payload, Reply, State, Switch},
     handshake::Hello,
     id::{ConnKey, SessionKey, Sid},
     queue::Frame,

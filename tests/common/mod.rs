@@ -354,7 +354,8 @@ impl World {
                 let client = self.living.remove(&key).expect("it dies once");
                 self.peers[client].key = None;
             }
-            if is_idle {
+            // What was held back comes in turns of its own.
+            if is_idle && !self.engine.take_up() {
                 return;
             }
         }

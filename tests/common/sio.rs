@@ -290,6 +290,7 @@ impl Party {
     /// What the loop does after reading, in its order.
     pub fn turn(&mut self) {
         let (io, streams, now) = (&mut self.io, &mut self.streams, self.now);
+        io.engine().take_up();
         io.handle_mail(now, &mut |engine| streams.flush(engine));
         io.handle_timeout(now, &mut |engine| streams.flush(engine));
         streams.flush(io.engine());

@@ -212,6 +212,10 @@ impl Sim {
         if rng.chance(4) {
             config.packets_per_answer_max = 2;
         }
+        if rng.chance(3) {
+            config.inputs_per_turn_max = 1 + rng.below(4) as u32;
+            config.sends_per_turn_max = rng.below(10) as u32;
+        }
         let is_deferred = rng.chance(5);
         let clients_max = 2 + rng.below(6);
         Sim::with(config, is_deferred, rng, clients_max)

@@ -292,6 +292,7 @@ impl Net {
             }
         }
         self.accept(crank, now);
+        heap::server(|| crank.engine().take_up());
         let Net {
             wires,
             streams,
@@ -327,6 +328,12 @@ impl Net {
             return;
         };
         let engine = crank.engine();
+        if engine.is_held_back(key) {
+            if !std::mem::replace(&mut self.wires[wire].is_again, true) {
+                self.again.push(key);
+            }
+            return;
+        }
         let buffer = engine.input_buffer();
         let room = buffer.len();
         assert_eq!(room, READ_BYTES);

@@ -135,8 +135,8 @@ impl Fair {
             if let Some(template) = deaf {
                 self.provoke(fleet, template)?;
             }
-            let next = (began + step * sent).saturating_duration_since(Instant::now());
-            fleet.turn(next, self)?;
+            // Not asleep: the kernel would wake this thread up to a millisecond late.
+            fleet.turn(Duration::ZERO, self)?;
         }
         // What is under way arrives.
         fleet.rest(Duration::from_millis(50), self)
