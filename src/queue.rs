@@ -202,7 +202,8 @@ impl Queue {
         }
     }
 
-    /// Takes the first frame whole. Only for queues that are never written in part.
+    /// Takes the first frame whole. Only for queues that are never written in part, or will not be
+    /// written any more.
     pub fn pop(&mut self) -> Option<Frame> {
         match std::mem::take(self) {
             Queue::Idle => None,

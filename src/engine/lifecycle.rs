@@ -322,7 +322,9 @@ impl Engine {
         if state == State::Dead {
             return;
         }
-        conn.queue = Queue::Idle;
+        if let Queue::Many(backlog) = std::mem::take(&mut conn.queue) {
+            self.discarded.push(Queue::Many(backlog));
+        }
         self.drop_inbox(key);
         if self.cork.conn == Some(key) {
             self.cork.bytes.clear();

@@ -47,7 +47,7 @@ use crate::{
     config::Config,
     conn::{Conn, Payload, Posting, State},
     id::{ConnKey, Entropy, SessionKey},
-    queue::{Frame, Gauge},
+    queue::{Frame, Gauge, Queue},
     reason::Reason,
     session::Session,
     stats::Stats,
@@ -69,6 +69,8 @@ pub struct Engine {
     answers: Vec<SessionKey>,
     /// Connections that may parse what they hold, because their answer has been given.
     resumed: VecDeque<ConnKey>,
+    /// Backlogs of lost connections. Thousands of frames take a while to free: a few each turn.
+    discarded: Vec<Queue>,
     /// Connections that have had their share of this turn.
     held_back: VecDeque<ConnKey>,
     dead: Vec<ConnKey>,
@@ -263,6 +265,7 @@ impl Engine {
             dirty: VecDeque::new(),
             answers: Vec::new(),
             resumed: VecDeque::new(),
+            discarded: Vec::new(),
             held_back: VecDeque::new(),
             dead: Vec::new(),
             gone: Vec::new(),
@@ -394,11 +397,19 @@ impl Engine {
         conn.is_some_and(|conn| conn.is_held_back)
     }
 
-    /// Lets connections that were held back go on; whether there was one. Call it once a turn,
-    /// after everything readable has been read.
+    /// Goes on with what was put off to another turn; whether there was something. Call it once a
+    /// turn, after everything readable has been read.
     pub fn take_up(&mut self) -> bool {
-        let is_any = !self.held_back.is_empty();
+        let is_any = !self.held_back.is_empty() || !self.discarded.is_empty();
         self.resumed.append(&mut self.held_back);
+        for _ in 0..FREED_PER_TURN {
+            let Some(queue) = self.discarded.last_mut() else {
+                break;
+            };
+            if queue.pop().is_none() {
+                self.discarded.pop();
+            }
+        }
         is_any
     }
 
@@ -539,7 +550,8 @@ impl Engine {
 
     /// When `handle_timeout` is to be called next; at once if `poll_event` has something to tell.
     pub fn next_deadline(&self) -> Option<Instant> {
-        let is_busy = !self.resumed.is_empty() || !self.held_back.is_empty();
+        let is_busy =
+            !self.resumed.is_empty() || !self.held_back.is_empty() || !self.discarded.is_empty();
         if !self.events.is_empty() || is_busy {
             return Some(self.epoch + Duration::from_millis(self.now_ms));
         }
@@ -775,6 +787,9 @@ impl Engine {
 
 /// How much is read from a connection at once, and how much of one is kept while an answer is owed.
 pub const READ_BYTES: usize = 64 * 1024;
+
+/// Frames of lost connections that are freed in one turn.
+const FREED_PER_TURN: usize = 256;
 
 /// Output gathered for the connection being read; beyond it frames are queued.
 const CORK_BYTES_KEPT: usize = 64 * 1024;

@@ -15,12 +15,15 @@ use crate::{
 };
 
 const PERIOD: Duration = Duration::from_millis(100);
-/// Messages that the flooding client has under way: enough for the server never to wait for it.
-const FLOOD_DEPTH: usize = 4_096;
+/// Messages that the flooding client has under way: enough for the server never to wait for it, and
+/// few enough for their echoes not to keep the generator from the others.
+const FLOOD_DEPTH: usize = 512;
 const FLOOD_BYTES: usize = 16;
-/// What the client that does not read asks to have sent back to it.
+/// What the client that does not read asks to have sent back to it: four megabytes a second, after
+/// as much at once as fills the kernel's buffers.
 const DEAF_BYTES: usize = 4_096;
-const DEAF_BATCH: usize = 16;
+const DEAF_PERIOD: Duration = Duration::from_millis(1);
+const DEAF_BEGINS_WITH: u32 = 1_200;
 
 pub fn fair(target: Target, clients: usize) -> Result<Vec<Figure>, Fault> {
     let (wire, template) = target.template("echo", FLOOD_BYTES);
@@ -34,6 +37,8 @@ pub fn fair(target: Target, clients: usize) -> Result<Vec<Figure>, Fault> {
         is_flooding: false,
         flooded: 0,
         newcomers: Vec::new(),
+        provoked: 0,
+        deaf_since: Instant::now(),
         cut_off: 0,
     };
     // The last of them is the greedy one.
@@ -89,6 +94,9 @@ struct Fair {
     flooded: u64,
     /// Who has joined and was not looked at.
     newcomers: Vec<usize>,
+    /// Messages that the one sent that does not read.
+    provoked: u32,
+    deaf_since: Instant,
     /// Clients that did not read, and were disconnected for it.
     cut_off: u64,
 }
@@ -157,11 +165,12 @@ impl Fair {
         fleet.clients.send_out(self.greedy, &mut out)
     }
 
-    /// Has the one that does not read send as much as the kernel takes; the next comes when it was
-    /// cut off.
+    /// Has the one that does not read send what is due; the next comes when it was cut off.
     fn provoke(&mut self, fleet: &mut Fleet, template: &Template) -> Result<(), Fault> {
         for at in std::mem::take(&mut self.newcomers) {
             fleet.clients.deafen(at);
+            self.provoked = 0;
+            self.deaf_since = Instant::now();
         }
         let Some(at) = fleet.clients.deaf() else {
             if self.cut_off > 0 && !fleet.clients.is_opening() {
@@ -169,13 +178,14 @@ impl Fair {
             }
             return Ok(());
         };
-        if fleet.clients.is_blocked(at) {
+        let is_due = self.provoked < DEAF_BEGINS_WITH
+            || DEAF_PERIOD * (self.provoked - DEAF_BEGINS_WITH) <= self.deaf_since.elapsed();
+        if !is_due || fleet.clients.is_blocked(at) {
             return Ok(());
         }
+        self.provoked += 1;
         let mut out = Vec::new();
-        for _ in 0..DEAF_BATCH {
-            template.push(&mut out, stamp(at as u32, 0));
-        }
+        template.push(&mut out, stamp(at as u32, 0));
         fleet.clients.send_out(at, &mut out)
     }
 }
