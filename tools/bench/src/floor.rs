@@ -1,4 +1,5 @@
-//! The least a server can do: bytes back to who sent them, or to everyone. No protocol at all.
+//! The least a server can do: bytes back to who sent them, or to everyone, or a beat to everyone now
+//! and then. No protocol at all.
 //! What these spend is the kernel's share of any server's cost, and so its limit.
 //! Edge-triggered, TCP_NODELAY, one read and one write for each message, nothing allocated by one.
 
@@ -6,6 +7,7 @@ use std::{
     io::{self, ErrorKind, Read, Write},
     mem,
     net::{Ipv4Addr, SocketAddr},
+    time::{Duration, Instant},
 };
 
 use mio::{
@@ -16,12 +18,20 @@ use mio::{
 const LISTENER: Token = Token(usize::MAX - 1);
 const READ_BYTES: usize = 64 * 1024;
 
+/// As servers ping by default.
+const BEAT_PERIOD: Duration = Duration::from_secs(25);
+/// A ping as a WebSocket frame, which the generator takes for a message of three bytes.
+pub const BEAT: &[u8] = b"\x81\x012";
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
     /// What was read is written back.
     Echo,
     /// The first message of a connection is written back; each later one goes to everyone.
     Fan,
+    /// The first message of a connection is written back, and written to it again every 25 s; what
+    /// else it says is read.
+    Beat,
 }
 
 struct Conn {
@@ -39,13 +49,24 @@ pub fn run(mode: Mode, port: u16) -> io::Result<()> {
         .register(&mut listener, LISTENER, Interest::READABLE)?;
     println!("listening on {}", listener.local_addr()?);
     let mut events = Events::with_capacity(1024);
-    let mut conns = Vec::new();
+    let mut conns: Vec<Option<Conn>> = Vec::new();
     let mut free = Vec::new();
     let mut buffer = vec![0; READ_BYTES];
+    let mut beat_at = None;
     loop {
-        match poll.poll(&mut events, None) {
+        let wait = beat_at.map(|at: Instant| at.saturating_duration_since(Instant::now()));
+        match poll.poll(&mut events, wait) {
             Err(error) if error.kind() != ErrorKind::Interrupted => return Err(error),
             _ => {}
+        }
+        if mode == Mode::Beat && !conns.is_empty() {
+            let now = Instant::now();
+            if *beat_at.get_or_insert(now + BEAT_PERIOD) <= now {
+                beat_at = Some(now + BEAT_PERIOD);
+                for conn in conns.iter_mut().flatten() {
+                    conn.write(BEAT);
+                }
+            }
         }
         for event in &events {
             if event.token() == LISTENER {
@@ -115,12 +136,14 @@ fn read(
             Ok(0) => return false,
             Ok(count) => {
                 let joined = mem::replace(&mut conn.joined, true);
-                if mode == Mode::Fan && joined {
-                    for conn in conns.iter_mut().flatten() {
-                        conn.write(&buffer[..count]);
+                match mode {
+                    Mode::Fan if joined => {
+                        for conn in conns.iter_mut().flatten() {
+                            conn.write(&buffer[..count]);
+                        }
                     }
-                } else {
-                    conn.write(&buffer[..count]);
+                    Mode::Beat if joined => {}
+                    _ => conn.write(&buffer[..count]),
                 }
                 if count < buffer.len() && !closed {
                     return true;

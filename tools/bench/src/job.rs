@@ -141,7 +141,7 @@ impl Job {
     pub fn has_floor(self) -> bool {
         !matches!(
             self,
-            Job::Ack { .. } | Job::Polling { .. } | Job::IdlePolling | Job::Heartbeat
+            Job::Ack { .. } | Job::Polling { .. } | Job::IdlePolling
         )
     }
 }

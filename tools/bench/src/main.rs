@@ -40,6 +40,7 @@ bench load JOB PORT PID [raw] [full|must|quick]
                            the load of one job on a server that runs
 bench floor-echo PORT      writes back what it reads
 bench floor-fan PORT       writes what it reads to everyone
+bench floor-beat PORT      writes a few bytes to everyone every 25 s
 ";
 
 fn main() -> ExitCode {
@@ -52,6 +53,7 @@ fn main() -> ExitCode {
         ["load", job, port, pid, ref rest @ ..] => command_load(job, port, pid, rest),
         ["floor-echo", port] => floor(floor::Mode::Echo, port),
         ["floor-fan", port] => floor(floor::Mode::Fan, port),
+        ["floor-beat", port] => floor(floor::Mode::Beat, port),
         ["help" | "--help"] => {
             print!("{USAGE}");
             Ok(true)

@@ -114,7 +114,7 @@ const FLOOR: Option<Peer> = Some(Peer::Floor);
 const OXIDE: Option<Peer> = Some(Peer::Oxide);
 
 #[rustfmt::skip]
-const GOALS: [Goal; 20] = [
+const GOALS: [Goal; 21] = [
     goal("idle WebSocket client, B", ("idle", "slope_bytes"), None, 457.0, 320.0),
     goal("... after one 4 KiB echo each, B", ("idle-echoed", "slope_bytes"), None, 470.0, 330.0),
     goal("parked polling client, B", ("idle-polling", "slope_bytes"), None, 700.0, 400.0),
@@ -130,6 +130,7 @@ const GOALS: [Goal; 20] = [
     goal("CPU per polling round trip, 100", ("polling-100", "cpu_us"), OXIDE, 0.8, 0.65),
     goal("CPU per polling round trip, 1,000", ("polling-1000", "cpu_us"), OXIDE, 0.55, 0.4),
     goal("CPU per heartbeat of 5,000, µs", ("heartbeat", "cpu_us"), None, 10.0, 8.0),
+    goal("the same by a bare loop's", ("heartbeat", "cpu_us"), FLOOR, 1.25, 1.1),
     goal("churn: growth after the first cycle, B", ("churn", "growth_bytes"), None, 0.0, 0.0),
     goal("churn: RSS kept, MiB", ("churn", "kept_mib"), None, 1.5, 1.0),
     goal("stripped bench-server, kB", ("start", "binary_kb"), None, 1_000.0, 700.0),

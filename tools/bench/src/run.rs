@@ -284,10 +284,10 @@ impl Server {
         command.args(["-c", SERVER_CORE]).args(&program.command);
         // The floors live in this very program, which must be told which to be.
         if program.file == env::current_exe()? {
-            command.arg(if matches!(job, Job::Broadcast { .. }) {
-                "floor-fan"
-            } else {
-                "floor-echo"
+            command.arg(match job {
+                Job::Broadcast { .. } => "floor-fan",
+                Job::Heartbeat => "floor-beat",
+                _ => "floor-echo",
             });
         }
         command.arg(port.to_string());

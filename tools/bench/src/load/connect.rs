@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use super::{Figure, RAW_HANDSHAKE_BYTES, Target, costs, figure};
 use crate::{
-    client::{Fault, Wire},
+    client::Fault,
     fleet::{Fleet, Incoming, Next, Quiet, Scenario},
+    floor::BEAT,
     job::HEARTBEAT_CLIENTS,
     measure::{Window, memory},
 };
@@ -67,14 +68,15 @@ impl Scenario for Visits {
 
 pub fn heartbeat(target: Target) -> Result<Vec<Figure>, Fault> {
     let before = memory(target.pid)?;
-    let mut fleet = target.fleet(Wire::WebSocket)?;
-    fleet.grow(HEARTBEAT_CLIENTS, &mut Quiet)?;
-    fleet.rest(Duration::from_secs(1), &mut Quiet)?;
-    let pings = fleet.clients.pings();
+    let mut beats = Beats { answered: 0 };
+    let mut fleet = target.fleet(target.wire(BEAT.len()))?;
+    fleet.grow(HEARTBEAT_CLIENTS, &mut beats)?;
+    fleet.rest(Duration::from_secs(1), &mut beats)?;
+    let pings = fleet.clients.pings() + beats.answered;
     let window = Window::open(target.pid)?;
-    fleet.rest(HEARTBEAT_WINDOW, &mut Quiet)?;
+    fleet.rest(HEARTBEAT_WINDOW, &mut beats)?;
     let spent = window.close()?;
-    let pings = fleet.clients.pings() - pings;
+    let pings = fleet.clients.pings() + beats.answered - pings;
     if pings < HEARTBEAT_CLIENTS as u64 {
         return Err(Fault::Miscount);
     }
@@ -84,4 +86,28 @@ pub fn heartbeat(target: Target) -> Result<Vec<Figure>, Fault> {
         figure("pings", pings as f64),
         figure("rss_bytes", grown / HEARTBEAT_CLIENTS as f64),
     ])
+}
+
+/// Answers the beats of a floor; pings of the protocol are answered by the fleet.
+struct Beats {
+    answered: u64,
+}
+
+impl Scenario for Beats {
+    fn handle(
+        &mut self,
+        _: usize,
+        incoming: Incoming<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<Next, Fault> {
+        match incoming {
+            Incoming::Joined => Ok(Next::Stay),
+            Incoming::Packet(packet) if packet == BEAT => {
+                self.answered += 1;
+                out.extend(BEAT);
+                Ok(Next::Stay)
+            }
+            _ => Err(Fault::Unexpected),
+        }
+    }
 }
