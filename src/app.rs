@@ -19,6 +19,13 @@ pub trait App: Sized + Send + 'static {
     /// What a program for the official server keeps in `socket.data` or in closure variables. Made
     /// by `Default` when a socket begins to join.
     type Data: Default + Send + 'static;
+
+    /// What others may see of a socket's data, in [`RemoteSocket::data`](crate::RemoteSocket):
+    /// nothing, unless this is written. In a cluster it travels as JSON.
+    fn share(data: &Self::Data) -> Value {
+        let _ = data;
+        Value::Null
+    }
 }
 
 /// An application without any state.
@@ -49,6 +56,16 @@ impl Refusal {
             data: Some(data.into()),
             ..self
         }
+    }
+
+    /// Why.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// What goes with it.
+    pub fn data(&self) -> Option<&Value> {
+        self.data.as_ref()
     }
 
     /// The payload of a CONNECT_ERROR packet. Socket.IO protocol, "Connection to a namespace".
@@ -113,6 +130,8 @@ pub enum Cause {
     Encode(Error),
     /// An `emit` used a name that the protocol keeps for itself; nothing was sent.
     ReservedEvent,
+    /// An event middleware refused the packet; no handler was called.
+    Refused(Refusal),
     /// A `join` beyond `Config::rooms_per_socket_max`; it was ignored.
     RoomsFull,
     /// A `join` of a room whose name exceeds `Config::name_bytes_max`; it was ignored.
@@ -132,6 +151,7 @@ impl fmt::Display for Problem {
             Cause::Handler(error) => write!(f, "handler: {error}"),
             Cause::Encode(error) => write!(f, "not sent: {error}"),
             Cause::ReservedEvent => f.write_str("not sent: the event name is reserved"),
+            Cause::Refused(refusal) => write!(f, "refused: {}", refusal.message),
             Cause::RoomsFull => f.write_str("not joined: too many rooms"),
             Cause::RoomName => f.write_str("not joined: the room's name is too long"),
         }

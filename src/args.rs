@@ -138,6 +138,12 @@ impl<'a> Args<'a> {
 }
 
 impl OwnedArgs {
+    /// How many bytes it holds.
+    pub(crate) fn bytes(&self) -> usize {
+        let attachments = self.attachments.iter().map(|bytes| bytes.len());
+        self.raw.len() + attachments.sum::<usize>()
+    }
+
     /// The list, to be read or emitted.
     pub fn as_args(&self) -> Args<'_> {
         Args {

@@ -56,6 +56,12 @@ pub struct Config {
     /// with several namespaces whose middleware looks at headers should keep them.
     pub keep_headers: KeepHeaders,
 
+    /// None by default. Whether and how long a client that lost its connection finds its socket
+    /// again, with its rooms, its data and the events it missed. Every event that is not volatile
+    /// then carries its offset as one more argument, as officially. What is kept does not survive
+    /// the process.
+    pub recovery: Option<Recovery>,
+
     /// TCP connections at once; further ones wait in the kernel's queue. `None` is the smaller of
     /// 20,000 and RLIMIT_NOFILE - 64.
     pub connections_max: Option<u32>,
@@ -103,6 +109,17 @@ pub struct Config {
     pub handshake_bytes_max: u64,
     /// Default 64. Namespaces one client may have joined; a further CONNECT is refused.
     pub namespaces_per_client_max: u32,
+    /// Default 1,000. Namespaces that exist because clients asked for them ([`of_dynamic`]); beyond
+    /// it a CONNECT to another one is refused.
+    ///
+    /// [`of_dynamic`]: crate::Crank::of_dynamic
+    pub dynamic_namespaces_max: u32,
+    /// On by default. Whether such a namespace is forgotten when its last socket has left. All that
+    /// is lost is its name, since its handlers are its parent's. (official `false`)
+    pub cleanup_empty_namespaces: bool,
+    /// Default 30 s. Time from `on_expiring` to the end of a socket whose time was limited by
+    /// [`expires_in`](crate::Peer::expires_in).
+    pub expiry_warning: Duration,
     /// Default 64. Packets held for a socket whose middleware has not decided; beyond it the
     /// connection is closed.
     pub joining_packets_max: u32,
@@ -144,6 +161,7 @@ impl Default for Config {
             cors: None,
             serve_client: true,
             keep_headers: KeepHeaders::None,
+            recovery: None,
             connections_max: None,
             connections_per_ip_max: 0,
             sessions_max: 100_000,
@@ -160,6 +178,9 @@ impl Default for Config {
             incoming_bytes_max: 64 * 1024 * 1024,
             handshake_bytes_max: 32 * 1024 * 1024,
             namespaces_per_client_max: 64,
+            dynamic_namespaces_max: 1_000,
+            cleanup_empty_namespaces: true,
+            expiry_warning: Duration::from_secs(30),
             joining_packets_max: 64,
             rooms_per_socket_max: 1_024,
             name_bytes_max: 256,
@@ -180,6 +201,34 @@ impl Config {
             self.path = "/".to_owned();
         }
         self
+    }
+}
+
+/// What is kept for clients that lose their connection (`Config::recovery`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recovery {
+    /// Default 2 min. Time from the loss of a connection in which its client may come back; also
+    /// how long events are logged. (official `maxDisconnectionDuration` 2 min)
+    pub duration: Duration,
+    /// On by default. Whether a client that comes back is let in without asking the namespace's
+    /// middleware. (official `skipMiddlewares` true)
+    pub skip_middlewares: bool,
+    /// Default 16 MiB. Bytes of the log of events, all namespaces together; beyond it the oldest
+    /// are forgotten, and a client that missed one of them has to start anew. (official: no limit)
+    pub log_bytes_max: u64,
+    /// Default 10,000. Sockets that may come back at once; beyond it the one that left first may
+    /// not. (official: no limit)
+    pub sessions_max: u32,
+}
+
+impl Default for Recovery {
+    fn default() -> Recovery {
+        Recovery {
+            duration: Duration::from_secs(120),
+            skip_middlewares: true,
+            log_bytes_max: 16 * 1024 * 1024,
+            sessions_max: 10_000,
+        }
     }
 }
 

@@ -44,6 +44,8 @@ pub struct Conn {
     pub is_eof: bool,
     /// Whether the rest of its input was put off to the next turn.
     pub is_held_back: bool,
+    /// Whether output has had to wait since it was last told that none does.
+    pub is_backlogged: bool,
 }
 
 /// What a connection is doing.
@@ -190,6 +192,7 @@ impl Conn {
             has_more: false,
             is_eof: false,
             is_held_back: false,
+            is_backlogged: false,
         }
     }
 

@@ -16,6 +16,7 @@ use serde::Serialize;
 use crate::{
     app::App,
     namespace::full_name,
+    op::Flags,
     outbox::Once,
     to::{Io, Rooms},
     token::{Emission, Errand, HandleError, Post, encode},
@@ -49,7 +50,7 @@ impl<A: App> Handle<A> {
             namespace: full_name(namespace).into(),
             rooms: Vec::new(),
             except: Vec::new(),
-            is_volatile: false,
+            flags: Flags::default(),
         }
     }
 
@@ -84,7 +85,7 @@ pub struct HandleTo<'a, A: App> {
     namespace: Box<str>,
     rooms: Vec<Box<str>>,
     except: Vec<Box<str>>,
-    is_volatile: bool,
+    flags: Flags,
 }
 
 impl<A: App> HandleTo<'_, A> {
@@ -101,11 +102,15 @@ impl<A: App> HandleTo<'_, A> {
     }
 
     /// Each only if it can be written to at once.
-    pub fn volatile(self) -> Self {
-        HandleTo {
-            is_volatile: true,
-            ..self
-        }
+    pub fn volatile(mut self) -> Self {
+        self.flags.is_volatile = true;
+        self
+    }
+
+    /// Whether polling answers may be compressed because of this event.
+    pub fn compress(mut self, compress: bool) -> Self {
+        self.flags.is_incompressible = !compress;
+        self
     }
 
     /// Sends the event.
@@ -116,13 +121,13 @@ impl<A: App> HandleTo<'_, A> {
             namespace,
             rooms,
             except,
-            is_volatile,
+            flags,
         } = self;
         mailbox.post(Errand::Emit(Box::new(Emission {
             namespace,
             rooms,
             except,
-            is_volatile,
+            flags,
             json,
             attachments,
         })))

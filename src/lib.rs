@@ -49,7 +49,7 @@
 //!   1  conn, session, namespace,   the state of one connection, one session, of sockets and rooms
 //!      handshake, queue, timer, id, op
 //!   0  codec::{http, ws, eio,      functions from bytes to values and back
-//!      sio, json}, args, config, cors, response, files, reason, stats
+//!      sio, json}, args, config, cors, parser, response, files, reason, stats
 //! ```
 //!
 //! # The contract of the low road
@@ -86,6 +86,7 @@ mod namespace;
 mod net;
 pub mod op;
 mod outbox;
+mod parser;
 mod queue;
 mod raw;
 mod reason;
@@ -103,7 +104,7 @@ pub use crate::{
     app::{App, Cause, Outcome, Problem, Refusal},
     args::{Args, FromArgs, OwnedArgs},
     codec::json::{Bytes, Error as ArgsError},
-    config::{Config, KeepHeaders, Transports},
+    config::{Config, KeepHeaders, Recovery, Transports},
     cors::{Cors, Origin},
     crank::{Crank, Namespace, RawNamespace},
     dispatch::Dispatch,
@@ -113,7 +114,9 @@ pub use crate::{
     handshake::{Handshake, Hello},
     hub::AckError,
     id::{AckKey, ConnKey, Entropy, NamespaceKey, NotAnId, SessionKey, Sid, SocketId, SocketKey},
+    namespace::{RoomChange, RoomEvent},
     outbox::TimerId,
+    parser::{BadPacket, OwnedPacket, Packet, PacketKind, Parser},
     queue::Frame,
     raw::{Message, WebSocket, WebSocketId},
     reason::Reason,
@@ -122,9 +125,13 @@ pub use crate::{
     server::Server,
     socket::{Peer, Socket},
     stats::Stats,
-    to::{Io, Rooms, To},
+    to::{Io, Only, ParentId, RemoteSocket, Rooms, Timed, To, Unanswered},
     token::{Ack, Decision, HandleError, Responder},
 };
+
+/// For those who know the official server.
+#[doc = include_str!("guide/coming_from_node.md")]
+pub mod coming_from_node {}
 
 /// The README's programs, compiled.
 #[cfg(doctest)]

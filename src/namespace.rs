@@ -20,9 +20,18 @@ pub struct Roster {
     pub sockets: Slab<Member>,
     namespaces: Vec<Namespace>,
     names: HashMap<Box<str>, NamespaceKey>,
+    /// Slots of namespaces that are forgotten.
+    free: Vec<NamespaceKey>,
+    /// Dynamic namespaces that their last socket has left.
+    emptied: Vec<NamespaceKey>,
+    dynamic_count: usize,
     rooms: Slab<Room>,
+    /// What happens to rooms, if somebody wants to know.
+    changes: Option<Vec<RoomChange>>,
     /// Ids that do not carry their slot: recovered ones, and those of other protocols to come.
     aliases: HashMap<SocketId, SocketKey>,
+    /// The same the other way round.
+    renamed: HashMap<SocketKey, SocketId>,
     /// The mark of the current selection; a socket that bears it has been seen.
     epoch: u32,
 }
@@ -64,6 +73,14 @@ pub enum Presence {
 #[derive(Debug)]
 struct Namespace {
     name: Box<str>,
+    /// What its definer finds its handlers by.
+    tag: u32,
+    /// Made because a client asked for it.
+    is_dynamic: bool,
+    /// How many namespaces had this slot before.
+    generation: u32,
+    /// Sockets that have entered and were not removed.
+    sockets_count: u32,
     /// Connected sockets, in no order that matters.
     members: Vec<SocketKey>,
     rooms: HashMap<Box<str>, RoomKey>,
@@ -75,6 +92,30 @@ struct Namespace {
 struct Room {
     name: Box<str>,
     members: Vec<SocketKey>,
+}
+
+/// Something that happened to a room. A socket's own room, which its id names, is not told of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RoomChange {
+    /// Where.
+    pub namespace: NamespaceKey,
+    /// Its name.
+    pub room: Box<str>,
+    /// What happened.
+    pub what: RoomEvent,
+}
+
+/// What happened to a room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RoomEvent {
+    /// Its first member is about to join.
+    Created,
+    /// Its last member has left.
+    Deleted,
+    /// This socket has joined.
+    Joined(SocketId),
+    /// This socket has left.
+    Left(SocketId),
 }
 
 /// Who is to receive: all of a namespace, or the union of some rooms; without the excepted.
@@ -99,25 +140,116 @@ enum Group {
 
 // Namespaces.
 impl Roster {
-    /// The namespace of this name, made if there is none.
-    pub fn define(&mut self, name: &str) -> NamespaceKey {
-        if let Some(&key) = self.names.get(name) {
-            return key;
+    /// The namespace of this name. If there is none it is made, with this tag; one that was made
+    /// because a client asked for it is the program's from now on, and takes the tag.
+    pub fn define(&mut self, name: &str, tag: u32) -> NamespaceKey {
+        let Some(&key) = self.names.get(name) else {
+            return self.make(name, tag, false);
+        };
+        let namespace = &mut self.namespaces[key.index()];
+        if std::mem::take(&mut namespace.is_dynamic) {
+            namespace.tag = tag;
+            self.dynamic_count -= 1;
         }
-        let key = NamespaceKey::new(self.namespaces.len());
-        self.names.insert(name.into(), key);
-        self.namespaces.push(Namespace {
+        key
+    }
+
+    /// A namespace that a client asked for. There is none of this name.
+    pub fn define_dynamic(&mut self, name: &str, tag: u32) -> NamespaceKey {
+        self.make(name, tag, true)
+    }
+
+    fn make(&mut self, name: &str, tag: u32, is_dynamic: bool) -> NamespaceKey {
+        let mut made = Namespace {
             name: name.into(),
+            tag,
+            is_dynamic,
+            generation: 0,
+            sockets_count: 0,
             members: Vec::new(),
             rooms: HashMap::new(),
             next_ack: 0,
-        });
+        };
+        let key = match self.free.pop() {
+            Some(key) => {
+                let slot = &mut self.namespaces[key.index()];
+                made.generation = slot.generation + 1;
+                *slot = made;
+                key
+            }
+            None => {
+                self.namespaces.push(made);
+                NamespaceKey::new(self.namespaces.len() - 1)
+            }
+        };
+        self.names.insert(name.into(), key);
+        self.dynamic_count += usize::from(is_dynamic);
         key
+    }
+
+    /// Forgets the dynamic namespaces that nobody is in any more.
+    pub fn forget_emptied(&mut self) {
+        while let Some(key) = self.emptied.pop() {
+            let namespace = &mut self.namespaces[key.index()];
+            if namespace.sockets_count > 0 || !namespace.is_dynamic {
+                continue;
+            }
+            self.names.remove(&namespace.name);
+            namespace.is_dynamic = false;
+            namespace.members = Vec::new();
+            namespace.rooms = HashMap::new();
+            self.dynamic_count -= 1;
+            self.free.push(key);
+        }
+    }
+
+    /// Whether a namespace is there that was made because a client asked for it.
+    pub fn dynamic_count(&self) -> usize {
+        self.dynamic_count
+    }
+
+    pub fn tag(&self, key: NamespaceKey) -> u32 {
+        self.namespaces[key.index()].tag
+    }
+
+    /// Tells a namespace from others that had the same key before it.
+    pub fn generation(&self, key: NamespaceKey) -> u32 {
+        self.namespaces[key.index()].generation
+    }
+
+    /// The namespaces with this tag.
+    pub fn tagged(&self, tag: u32) -> impl Iterator<Item = NamespaceKey> {
+        let all = self.names.values().copied();
+        all.filter(move |key| self.namespaces[key.index()].tag == tag)
+    }
+
+    /// From now on `take_changes` tells what happens to rooms.
+    pub fn tell_rooms(&mut self) {
+        self.changes.get_or_insert_default();
+    }
+
+    pub fn take_changes(&mut self) -> Vec<RoomChange> {
+        self.changes
+            .as_mut()
+            .map(std::mem::take)
+            .unwrap_or_default()
+    }
+
+    fn tell(&mut self, namespace: NamespaceKey, room: &str, what: RoomEvent) {
+        if let Some(changes) = &mut self.changes {
+            let room = room.into();
+            changes.push(RoomChange {
+                namespace,
+                room,
+                what,
+            });
+        }
     }
 
     pub fn namespace(&self, name: &str) -> Option<NamespaceKey> {
         // Most packets are for the first one, whose name is not even on the wire.
-        if name == "/" && !self.namespaces.is_empty() {
+        let first = self.namespaces.first();
+        if first.is_some_and(|first| &*first.name == name && name == "/") {
             return Some(NamespaceKey::new(0));
         }
         self.names.get(name).copied()
@@ -153,6 +285,7 @@ impl Roster {
         session: SessionKey,
         next: Option<SocketKey>,
     ) -> SocketKey {
+        self.namespaces[namespace.index()].sockets_count += 1;
         SocketKey::new(self.sockets.insert(Member {
             secret,
             presence: Presence::Joining,
@@ -181,7 +314,7 @@ impl Roster {
         let was_member = socket.presence != Presence::Joining;
         socket.presence = Presence::Gone;
         for (room, place) in *socket.rooms.take().unwrap_or_default() {
-            self.remove_from_room(namespace, room, place);
+            self.remove_from_room(key, namespace, room, place);
         }
         let place = self.sockets[key.index()].place as usize;
         let members = &mut self.namespaces[namespace.index()].members;
@@ -192,8 +325,24 @@ impl Roster {
             }
             give_back(members);
         }
-        if !self.aliases.is_empty() {
-            self.aliases.retain(|_, socket| *socket != key);
+    }
+
+    /// Gives a socket the id that another one had before it.
+    pub fn rename(&mut self, key: SocketKey, id: SocketId) {
+        self.aliases.insert(id, key);
+        self.renamed.insert(key, id);
+    }
+
+    /// Keeps a namespace from being forgotten, until it is released as often as held.
+    pub fn hold(&mut self, key: NamespaceKey) {
+        self.namespaces[key.index()].sockets_count += 1;
+    }
+
+    pub fn release(&mut self, key: NamespaceKey) {
+        let namespace = &mut self.namespaces[key.index()];
+        namespace.sockets_count -= 1;
+        if namespace.is_dynamic && namespace.sockets_count == 0 {
+            self.emptied.push(key);
         }
     }
 
@@ -201,9 +350,21 @@ impl Roster {
     pub fn remove(&mut self, key: SocketKey) {
         let socket = self.sockets.remove(key.index());
         debug_assert_eq!(socket.presence, Presence::Gone);
+        self.release(socket.namespace);
+        if let Some(id) = self.renamed.remove(&key) {
+            // The id may be another socket's by now, if its client came back again.
+            if self.aliases.get(&id) == Some(&key) {
+                self.aliases.remove(&id);
+            }
+        }
     }
 
     pub fn id(&self, key: SocketKey) -> SocketId {
+        if !self.renamed.is_empty() {
+            if let Some(id) = self.renamed.get(&key) {
+                return *id;
+            }
+        }
         let slot = u32::try_from(key.index()).expect("keys are 32 bits");
         SocketId::new(self.sockets[key.index()].secret, slot)
     }
@@ -214,12 +375,13 @@ impl Roster {
         let found = self
             .sockets
             .get(slot)
-            .filter(|socket| id.has_secret(&socket.secret));
-        match found {
-            Some(socket) if socket.presence == Presence::Gone => None,
-            Some(_) => Some(SocketKey::new(slot)),
-            None => self.aliases.get(&id).copied(),
+            .filter(|socket| id.has_secret(&socket.secret))
+            .filter(|socket| socket.presence != Presence::Gone);
+        if found.is_some() {
+            return Some(SocketKey::new(slot));
         }
+        let key = self.aliases.get(&id).copied()?;
+        (self.sockets[key.index()].presence != Presence::Gone).then_some(key)
     }
 
     pub fn is_connected(&self, key: SocketKey) -> bool {
@@ -239,7 +401,8 @@ impl Roster {
         {
             return true;
         }
-        let namespace = &mut self.namespaces[socket.namespace.index()];
+        let place = socket.namespace;
+        let namespace = &mut self.namespaces[place.index()];
         let joined = socket.rooms.as_deref().map_or(&[][..], |rooms| rooms);
         let room = match namespace.rooms.get(name) {
             Some(&room) if joined.iter().any(|&(other, _)| other == room) => return true,
@@ -252,14 +415,18 @@ impl Roster {
                 };
                 let room = RoomKey::new(self.rooms.insert(room));
                 namespace.rooms.insert(name.into(), room);
+                self.tell(place, name, RoomEvent::Created);
                 room
             }
         };
         let members = &mut self.rooms[room.index()].members;
-        let place = u32::try_from(members.len()).expect("keys are 32 bits");
+        let at = u32::try_from(members.len()).expect("keys are 32 bits");
         members.push(key);
         let socket = &mut self.sockets[key.index()];
-        socket.rooms.get_or_insert_default().push((room, place));
+        socket.rooms.get_or_insert_default().push((room, at));
+        if self.changes.is_some() {
+            self.tell(place, name, RoomEvent::Joined(self.id(key)));
+        }
         true
     }
 
@@ -280,10 +447,20 @@ impl Roster {
         if rooms.is_empty() {
             socket.rooms = None;
         }
-        self.remove_from_room(namespace, room, place);
+        self.remove_from_room(key, namespace, room, place);
     }
 
-    fn remove_from_room(&mut self, namespace: NamespaceKey, room: RoomKey, place: u32) {
+    fn remove_from_room(
+        &mut self,
+        key: SocketKey,
+        namespace: NamespaceKey,
+        room: RoomKey,
+        place: u32,
+    ) {
+        if self.changes.is_some() {
+            let name = self.rooms[room.index()].name.clone();
+            self.tell(namespace, &name, RoomEvent::Left(self.id(key)));
+        }
         let members = &mut self.rooms[room.index()].members;
         members.swap_remove(place as usize);
         if let Some(moved) = members.get(place as usize) {
@@ -296,6 +473,7 @@ impl Roster {
         if members.is_empty() {
             let room = self.rooms.remove(room.index());
             self.namespaces[namespace.index()].rooms.remove(&room.name);
+            self.tell(namespace, &room.name, RoomEvent::Deleted);
         } else {
             give_back(members);
         }
@@ -368,6 +546,39 @@ impl Roster {
             }
             return Some(key);
         }
+    }
+
+    /// The sockets that are meant, all at once; each once.
+    pub fn selected(
+        &self,
+        namespace: NamespaceKey,
+        rooms: &[Box<str>],
+        except: &[Box<str>],
+        except_socket: Option<SocketKey>,
+    ) -> Vec<SocketKey> {
+        let members = |names: &[Box<str>]| {
+            let groups = names.iter().flat_map(|room| self.groups(namespace, room));
+            let mut keys: Vec<SocketKey> = groups
+                .flat_map(|group| match group {
+                    Group::Room(room) => self.rooms[room.index()].members.clone(),
+                    Group::One(socket) => vec![socket],
+                })
+                .collect();
+            keys.sort_unstable();
+            keys.dedup();
+            keys
+        };
+        let mut keys = match rooms {
+            [] => self.members(namespace).to_vec(),
+            rooms => members(rooms),
+        };
+        let excepted = members(except);
+        keys.retain(|key| {
+            self.is_connected(*key)
+                && except_socket != Some(*key)
+                && excepted.binary_search(key).is_err()
+        });
+        keys
     }
 
     fn next_member(&self, selection: &mut Selection) -> Option<SocketKey> {
@@ -456,7 +667,7 @@ mod tests {
     impl World {
         fn new() -> World {
             let mut roster = Roster::default();
-            let namespace = roster.define("/");
+            let namespace = roster.define("/", 0);
             World { roster, namespace }
         }
 

@@ -3,7 +3,7 @@
 //! Not here: who asks, and how it is done. What always holds: an operation owns nothing of its
 //! recorder; its texts are spans of the arena it was recorded in.
 
-use std::ops::Range;
+use std::{ops::Range, time::Duration};
 
 use crate::{
     codec::json::Bytes,
@@ -27,9 +27,8 @@ pub enum Op {
     Emit {
         to: Target,
         payload: Payload,
-        /// Dropped for receivers that could not be written to at once.
-        is_volatile: bool,
-        /// The answer that is awaited; only towards one socket.
+        flags: Flags,
+        /// The answers that are awaited: of one socket, or of everyone it was sent to.
         awaits: Option<Awaits>,
     },
     /// Answers a client's acknowledgement request.
@@ -48,8 +47,19 @@ pub enum Op {
         socket: SocketKey,
         room: Range<usize>,
     },
+    /// Puts everyone who is meant into a room.
+    JoinAll { to: Target, room: Range<usize> },
+    /// Takes everyone who is meant out of a room.
+    LeaveAll { to: Target, room: Range<usize> },
+    /// Ends everyone who is meant; with `close`, with their sessions.
+    DisconnectAll { to: Target, close: bool },
     /// Ends a socket; with `close`, all sockets of the client and its session.
     Disconnect { socket: SocketKey, close: bool },
+    /// Sets when a socket's time is over; `None` is never.
+    Expire {
+        socket: SocketKey,
+        after: Option<Duration>,
+    },
     /// Ends the session without a word to its namespaces.
     CloseSession { socket: SocketKey },
     /// Sends a message over an application's WebSocket.
@@ -67,8 +77,19 @@ pub enum Op {
     },
 }
 
+/// How an event is sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Flags {
+    /// Dropped for receivers that could not be written to at once.
+    pub is_volatile: bool,
+    /// A polling answer that carries it need not be compressed because of it.
+    pub is_incompressible: bool,
+    /// Not for other nodes of a cluster, once there are any.
+    pub is_local: bool,
+}
+
 /// Who is to receive an event.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 #[expect(missing_docs, reason = "a variant's sentence says what its fields are")]
 pub enum Target {
     /// This one.
@@ -82,8 +103,19 @@ pub enum Target {
     Select(Box<Select>),
 }
 
+impl Target {
+    /// The namespace of those who are meant; `None` for one socket, which is in its own.
+    pub(crate) fn namespace(&self) -> Option<NamespaceKey> {
+        match self {
+            Target::Socket(_) => None,
+            Target::Namespace { namespace, .. } => Some(*namespace),
+            Target::Select(select) => Some(select.namespace),
+        }
+    }
+}
+
 /// A union of rooms without some; no rooms is everyone.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Select {
     /// Where.
     pub namespace: NamespaceKey,

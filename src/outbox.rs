@@ -14,11 +14,11 @@ use crate::{
         json::{self, Bytes},
         sio,
     },
-    hub::AckError,
+    hub::{AckError, Gathered},
     id::{NamespaceKey, SocketId, SocketKey},
-    op::{Awaits, Op, Payload, Recorded, Target},
+    op::{Awaits, Flags, Op, Payload, Recorded, Target},
     socket::Socket,
-    to::Io,
+    to::{Io, RemoteSocket},
 };
 
 /// One handler's requests. The cell is the crate's only one: methods of `Socket` take `&self`, and
@@ -32,8 +32,11 @@ pub struct Outbox<A: App> {
 pub struct Sheet<A: App> {
     pub recorded: Recorded,
     pub continuations: Vec<Continuation<A>>,
+    pub gatherings: Vec<Gathering<A>>,
     /// Those whose event could not be sent at all.
     pub unsent: Vec<(SocketKey, Continuation<A>)>,
+    /// What is told later, but soon: see [`Soon`].
+    pub soon: Vec<Soon<A>>,
     pub timers: Vec<TimerOp<A>>,
     pub problems: Vec<Problem>,
     /// The acknowledgement that the packet being handled asks for, until it is answered.
@@ -44,6 +47,25 @@ pub struct Sheet<A: App> {
 /// Who is told of an acknowledgement.
 pub type Continuation<A> =
     Box<dyn for<'a> FnOnce(&mut A, Socket<'a, A>, Result<Args<'a>, AckError>) + Send>;
+
+/// Who is told of the acknowledgements of a broadcast.
+pub type Gathering<A> = Box<dyn for<'a> FnOnce(&mut A, Io<'a, A>, Gathered) + Send>;
+
+/// Who is told which sockets there are.
+pub type Fetching<A> = Box<dyn for<'a> FnOnce(&mut A, Io<'a, A>, Vec<RemoteSocket>) + Send>;
+
+/// Who waits for the answers that an event asks for.
+pub enum Asking<A: App> {
+    One(Duration, Continuation<A>),
+    All(Duration, Gathering<A>),
+}
+
+/// What has an answer already, and is told of it when the handler has returned: in a cluster the
+/// answer would come from elsewhere, so nobody may count on it at once.
+pub enum Soon<A: App> {
+    Fetched(Target, Fetching<A>),
+    Gathered(Gathered, Gathering<A>),
+}
 
 /// A change of the application's timers.
 pub enum TimerOp<A: App> {
@@ -74,7 +96,9 @@ impl<A: App> Outbox<A> {
         let sheet = Sheet {
             recorded: Recorded::default(),
             continuations: Vec::new(),
+            gatherings: Vec::new(),
             unsent: Vec::new(),
+            soon: Vec::new(),
             timers: Vec::new(),
             problems: Vec::new(),
             ack: None,
@@ -120,8 +144,8 @@ impl<A: App> Outbox<A> {
         to: Target,
         event: &str,
         args: &T,
-        is_volatile: bool,
-        awaits: Option<(Duration, Continuation<A>)>,
+        flags: Flags,
+        asking: Option<Asking<A>>,
     ) {
         let mut attachments = Vec::new();
         let mut text = self.scratch.take();
@@ -134,24 +158,26 @@ impl<A: App> Outbox<A> {
         match packet {
             Ok(()) => self.write(|sheet| {
                 let payload = sheet.payload(&text, attachments);
-                let awaits = awaits.map(|(timeout, continuation)| {
-                    sheet.continuations.push(continuation);
-                    Awaits {
-                        timeout_ms: u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX / 2),
-                        continuation: sheet.continuations.len() - 1,
-                    }
-                });
+                let awaits = asking.map(|asking| sheet.await_answers(asking));
                 sheet.recorded.ops.push(Op::Emit {
                     to,
                     payload,
-                    is_volatile,
+                    flags,
                     awaits,
                 });
             }),
             Err(cause) => {
                 self.problem(Some(event), None, cause);
-                if let (Target::Socket(socket), Some((_, then))) = (to, awaits) {
-                    self.write(|sheet| sheet.unsent.push((socket, then)));
+                match (to, asking) {
+                    (Target::Socket(socket), Some(Asking::One(_, then))) => {
+                        self.write(|sheet| sheet.unsent.push((socket, then)));
+                    }
+                    (to, Some(Asking::All(_, then))) => {
+                        let namespace = to.namespace().expect("only broadcasts gather answers");
+                        let gathered = Gathered::none(namespace, Some(AckError::NotSent));
+                        self.soon(Soon::Gathered(gathered, then));
+                    }
+                    _ => {}
                 }
             }
         }
@@ -174,6 +200,22 @@ impl<A: App> Outbox<A> {
             Err(error) => self.problem(None, Some(to), Cause::Encode(error)),
         }
         self.scratch.set(text);
+    }
+
+    /// Records what is to be told soon.
+    pub fn soon(&self, soon: Soon<A>) {
+        self.write(|sheet| sheet.soon.push(soon));
+    }
+
+    /// Records an operation on everyone who is meant, for a room.
+    pub fn move_all(&self, to: Target, room: &str, is_join: bool) {
+        self.write(|sheet| {
+            let room = sheet.text(room.as_bytes());
+            sheet.recorded.ops.push(match is_join {
+                true => Op::JoinAll { to, room },
+                false => Op::LeaveAll { to, room },
+            });
+        });
     }
 
     pub fn join(&self, socket: SocketKey, room: &str) {
@@ -238,12 +280,32 @@ impl<A: App> Sheet<A> {
         self.recorded.ops.is_empty() && self.timers.is_empty() && self.problems.is_empty()
     }
 
+    /// Keeps who waits for an event's answers, and says for how long and where.
+    fn await_answers(&mut self, asking: Asking<A>) -> Awaits {
+        let (timeout, continuation) = match asking {
+            Asking::One(timeout, then) => {
+                self.continuations.push(then);
+                (timeout, self.continuations.len() - 1)
+            }
+            Asking::All(timeout, then) => {
+                self.gatherings.push(then);
+                (timeout, self.gatherings.len() - 1)
+            }
+        };
+        Awaits {
+            timeout_ms: u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX / 2),
+            continuation,
+        }
+    }
+
     /// Forgets everything: the handler refused.
     pub fn clear(&mut self) {
         self.recorded.ops.clear();
         self.recorded.arena.clear();
         self.continuations.clear();
+        self.gatherings.clear();
         self.unsent.clear();
+        self.soon.clear();
         self.timers.clear();
         self.problems.clear();
     }

@@ -24,6 +24,8 @@ pub struct Frame(Arc<Bytes>);
 struct Bytes {
     bytes: Source,
     gauge: Gauge,
+    /// The sender knows that compressing it is of no use.
+    is_incompressible: bool,
 }
 
 /// Where a frame's bytes are.
@@ -55,7 +57,24 @@ impl Frame {
     fn of(bytes: Source, gauge: &Gauge) -> Frame {
         gauge.0.fetch_add(bytes.cost(), Relaxed);
         let gauge = gauge.clone();
-        Frame(Arc::new(Bytes { bytes, gauge }))
+        Frame(Arc::new(Bytes {
+            bytes,
+            gauge,
+            is_incompressible: false,
+        }))
+    }
+
+    /// The same, of which the sender knows that compressing it is of no use.
+    pub(crate) fn incompressible(mut self) -> Frame {
+        if let Some(bytes) = Arc::get_mut(&mut self.0) {
+            bytes.is_incompressible = true;
+        }
+        self
+    }
+
+    /// Whether compressing it is of use, as far as its sender knows.
+    pub fn is_compressible(&self) -> bool {
+        !self.0.is_incompressible
     }
 
     /// All bytes, as a WebSocket or an HTTP connection carries them.
@@ -79,7 +98,7 @@ impl Frame {
 
     /// Appends what `put` writes, if nobody else has this frame and it is small; how much that was.
     fn grow(&mut self, put: &mut dyn FnMut(&mut Vec<u8>)) -> Option<usize> {
-        let Bytes { bytes, gauge } = Arc::get_mut(&mut self.0)?;
+        let Bytes { bytes, gauge, .. } = Arc::get_mut(&mut self.0)?;
         let Source::Owned(bytes) = bytes else {
             return None;
         };

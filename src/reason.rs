@@ -42,6 +42,23 @@ impl Reason {
     }
 }
 
+impl Reason {
+    /// Whether a socket that ended so may come back with its state (`Config::recovery`).
+    pub fn is_recoverable(self) -> bool {
+        match self {
+            Reason::TransportError
+            | Reason::TransportClose
+            | Reason::ForcedClose
+            | Reason::ForcedServerClose
+            | Reason::PingTimeout
+            | Reason::ServerShuttingDown => true,
+            Reason::ParseError
+            | Reason::ClientNamespaceDisconnect
+            | Reason::ServerNamespaceDisconnect => false,
+        }
+    }
+}
+
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())

@@ -28,6 +28,8 @@ pub struct Session {
     pub hello: Option<Box<Hello>>,
     /// Whether it stands on the list of sessions whose parked GET is to be answered.
     pub is_dirty: bool,
+    /// Whether messages have had to wait for a GET since it was last told that none do.
+    pub is_backlogged: bool,
 }
 
 /// What carries a session.
@@ -139,6 +141,7 @@ impl Session {
             queue: Queue::Idle,
             hello,
             is_dirty: false,
+            is_backlogged: false,
         }
     }
 

@@ -11,9 +11,9 @@ use crate::{
     handshake::Handshake,
     hub::{AckError, Hub},
     id::{SocketId, SocketKey},
-    op::{Op, Target},
-    outbox::Outbox,
-    to::{Io, Rooms, To},
+    op::{Flags, Op, Target},
+    outbox::{Asking, Outbox},
+    to::{Io, Only, Rooms, Timed, To},
     token::{Ack, Post},
 };
 
@@ -69,6 +69,14 @@ impl<'a, A: App> Deref for Socket<'a, A> {
     }
 }
 
+impl<A: App> Clone for Peer<'_, A> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<A: App> Copy for Peer<'_, A> {}
+
 impl<'a, A: App> Peer<'a, A> {
     /// Its public id: 20 characters, also the name of the room that only it is in.
     pub fn id(&self) -> SocketId {
@@ -92,6 +100,12 @@ impl<'a, A: App> Peer<'a, A> {
         self.desk.hub.is_connected(self.key)
     }
 
+    /// Whether it has come back with its state, after its client had lost the connection
+    /// (`Config::recovery`).
+    pub fn recovered(&self) -> bool {
+        self.desk.hub.is_recovered(self.key)
+    }
+
     /// The transport that carries it now.
     pub fn transport(&self) -> Transport {
         self.desk.hub.transport(self.key)
@@ -108,22 +122,54 @@ impl<'a, A: App> Peer<'a, A> {
     /// anything else one; [`Bytes`](crate::Bytes) anywhere inside travel as binary. An event with a
     /// reserved name, or arguments that are no JSON, go to the error hook instead.
     pub fn emit<T: Serialize>(&self, event: &str, args: T) {
-        self.desk
-            .outbox
-            .emit(Target::Socket(self.key), event, &args, false, None);
+        self.desk.outbox.emit(
+            Target::Socket(self.key),
+            event,
+            &args,
+            Flags::default(),
+            None,
+        );
     }
 
-    /// The same, but dropped if the client could not be written to at once.
-    pub fn emit_volatile<T: Serialize>(&self, event: &str, args: T) {
-        self.desk
-            .outbox
-            .emit(Target::Socket(self.key), event, &args, true, None);
+    /// Sends the event `message`.
+    pub fn send<T: Serialize>(&self, args: T) {
+        self.emit("message", args);
+    }
+
+    /// The same socket, to be sent to only if it can be written to at once.
+    pub fn volatile(&self) -> Only<'a, A> {
+        Only::new(*self).volatile()
+    }
+
+    /// The same socket; whether a polling answer may be compressed because of what is sent.
+    pub fn compress(&self, compress: bool) -> Only<'a, A> {
+        Only::new(*self).compress(compress)
+    }
+
+    /// The same socket, which is given so much time to acknowledge.
+    pub fn timeout(&self, timeout: Duration) -> Timed<Only<'a, A>> {
+        Only::new(*self).timeout(timeout)
     }
 
     /// Sends an event and calls `then` with the client's answer, or with the reason why there is
     /// none: after `timeout`, or at once when the socket is gone.
     pub fn emit_with_ack<E, T, F>(&self, event: &str, args: E, timeout: Duration, then: F)
     where
+        E: Serialize,
+        T: FromArgs,
+        F: for<'b> FnOnce(&mut A, Socket<'b, A>, Result<T, AckError>) + Send + 'static,
+    {
+        self.ask(event, &args, Flags::default(), timeout, then);
+    }
+
+    pub(crate) fn ask<E, T, F>(
+        &self,
+        event: &str,
+        args: &E,
+        flags: Flags,
+        timeout: Duration,
+        then: F,
+    ) where
         E: Serialize,
         T: FromArgs,
         F: for<'b> FnOnce(&mut A, Socket<'b, A>, Result<T, AckError>) + Send + 'static,
@@ -135,10 +181,31 @@ impl<'a, A: App> Peer<'a, A> {
                 then(app, socket, answer);
             },
         );
-        let to = Target::Socket(self.key);
+        let (to, asking) = (Target::Socket(self.key), Asking::One(timeout, then));
+        self.desk.outbox.emit(to, event, args, flags, Some(asking));
+    }
+
+    /// Bytes that wait for this client: queued by the server, not yet taken by the kernel or by a
+    /// poll. See `Config::backlog_bytes_max`, and [`on_drain`](crate::Namespace::on_drain).
+    pub fn backlog_bytes(&self) -> usize {
         self.desk
-            .outbox
-            .emit(to, event, &args, false, Some((timeout, then)));
+            .hub
+            .engine()
+            .backlog_bytes(self.desk.hub.session(self.key))
+    }
+
+    /// Limits the socket's time, as credentials do that expire: `on_expiring` is called
+    /// `Config::expiry_warning` before the end, then the connection is closed, so that the client
+    /// comes back by itself and presents fresh ones. Called again it moves the end.
+    pub fn expires_in(&self, after: Duration) {
+        let (socket, after) = (self.key, Some(after));
+        self.desk.outbox.op(Op::Expire { socket, after });
+    }
+
+    /// Takes the limit of [`expires_in`](Peer::expires_in) back.
+    pub fn never_expires(&self) {
+        let (socket, after) = (self.key, None);
+        self.desk.outbox.op(Op::Expire { socket, after });
     }
 
     /// Answers the acknowledgement that the event being handled asks for. Without one, and after

@@ -12,6 +12,7 @@ use crate::{
     app::Refusal,
     codec::json::{self, Bytes, Error},
     id::{ConnKey, SocketId},
+    op::Flags,
     response::Response,
 };
 
@@ -54,7 +55,7 @@ pub struct Emission {
     pub namespace: Box<str>,
     pub rooms: Vec<Box<str>>,
     pub except: Vec<Box<str>>,
-    pub is_volatile: bool,
+    pub flags: Flags,
     pub json: Vec<u8>,
     pub attachments: Vec<Bytes>,
 }

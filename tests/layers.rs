@@ -21,6 +21,7 @@ const LAYERS: [&[&str]; 7] = [
         "cors",
         "response",
         "files",
+        "parser",
         "reason",
         "stats",
     ],
@@ -43,9 +44,12 @@ const LAYERS: [&[&str]; 7] = [
         "engine/commands",
         "engine/output",
         "hub/mod",
+        "hub/acks",
         "hub/apply",
+        "hub/expiry",
         "hub/packets",
         "hub/presence",
+        "hub/recovery",
     ],
     &[
         "app", "dispatch", "outbox", "raw", "request", "socket", "to", "token",
@@ -67,7 +71,10 @@ const PACKAGES: [(&str, &[&str]); 9] = [
     ("httparse", &["codec/http"]),
     ("tungstenite", &["codec/ws"]),
     ("sha1", &["codec/ws", "files"]),
-    ("base64", &["codec/ws", "codec/eio", "id", "files"]),
+    (
+        "base64",
+        &["codec/ws", "codec/eio", "id", "files", "hub/recovery"],
+    ),
     (
         "serde_json",
         &[
@@ -77,6 +84,7 @@ const PACKAGES: [(&str, &[&str]); 9] = [
             "app",
             "handshake",
             "engine/requests",
+            "to",
         ],
     ),
     (

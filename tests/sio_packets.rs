@@ -459,7 +459,7 @@ fn wire_2_6_9_a_packet_and_its_attachments_are_contiguous() {
             let (a, b) = (Bytes::from(&b"a"[..]), Bytes::from(&b"b"[..]));
             socket.emit("one", (&a, &b));
             socket.io().emit("two", &b);
-            socket.emit_volatile("three", &a);
+            socket.volatile().emit("three", &a);
             socket.emit("four", ());
         });
     });

@@ -259,7 +259,7 @@ fn wire_2_8_4_volatile_is_lost_for_a_client_that_polls_without_a_get() {
             socket.to([""; 0]).volatile().emit("lost?", n);
         });
         io.on("me", |_, socket, (n,): (u32,)| {
-            socket.emit_volatile("mine", n)
+            socket.volatile().emit("mine", n)
         });
     });
     let (guest, _) = party.enter(Via::WebSocket);
@@ -290,7 +290,7 @@ fn wire_2_8_4_volatile_is_lost_for_a_websocket_with_a_backlog() {
             socket.broadcast().emit("sure", n);
         });
         io.on("me", |_, socket, (n,): (u32,)| {
-            socket.emit_volatile("mine", n)
+            socket.volatile().emit("mine", n)
         });
     });
     let (guest, _) = party.enter(Via::WebSocket);

@@ -2,19 +2,21 @@
 
 use std::sync::Arc;
 
-use super::{Allow, Crank, Definition, Failure, Middleware, OnRequest, desk, root};
+use super::{Allow, Crank, Definition, Failure, Middleware, OnDisconnect, OnRequest, desk, root};
 use crate::{
     app::{App, Cause, Problem, Refusal},
-    codec::http,
+    args::Args,
+    codec::{http, json::Bytes, sio},
     engine::{self, Engine, Span},
     hub::{AckError, Event},
-    id::{ConnKey, NamespaceKey, SocketKey},
-    outbox::Continuation,
+    id::{ConnKey, SocketKey},
+    namespace::RoomChange,
+    outbox::{Continuation, Soon},
     raw::{Message, WebSocket, WebSocketId},
     request::Request,
     response::Response,
     socket::Socket,
-    to::Io,
+    to::{Io, RemoteSocket},
     token::{About, Decision, Responder},
 };
 
@@ -23,23 +25,41 @@ impl<A: App> Crank<A> {
     pub(super) fn handle_event(&mut self, event: Event, flush: &mut dyn FnMut(&mut Engine)) {
         match event {
             Event::Packet { socket, ack } => self.handle_packet(socket, ack, flush),
+            Event::Unknown { .. } => self.handle_unknown(flush),
             Event::Connecting { socket } => {
                 if self.data.len() <= socket.index() {
                     self.data.resize_with(socket.index() + 1, || None);
                 }
-                self.data[socket.index()] = Some(A::Data::default());
-                self.judge(socket, 0, flush);
+                let kept = match self.hub.is_recovered(socket) {
+                    true => self.kept.remove(&self.hub.id(socket)),
+                    false => None,
+                };
+                self.data[socket.index()] = Some(kept.unwrap_or_default());
+                match self.hub.skips_middleware(socket) {
+                    true => self.hub.accept(socket),
+                    false => self.judge(socket, 0, flush),
+                }
             }
             Event::Connected { socket } => {
-                let namespace = self.hub.namespace(socket);
-                self.call(
-                    socket,
-                    namespace,
-                    |d| &mut d.connect,
-                    flush,
-                    |f, a, s| f(a, s),
-                );
+                self.call(socket, |d| &mut d.connect, flush, |f, a, s| f(a, s));
                 self.hub.settle(socket);
+            }
+            Event::Upgraded { socket } => {
+                self.call(socket, |d| &mut d.upgrade, flush, |f, a, s| f(a, s));
+            }
+            Event::Drained { socket } => {
+                self.call(socket, |d| &mut d.drain, flush, |f, a, s| f(a, s));
+            }
+            Event::Expiring { socket } => {
+                self.call(socket, |d| &mut d.expiring, flush, |f, a, s| f(a, s));
+            }
+            Event::Room(change) => self.handle_room(&change, flush),
+            Event::Gathered { ack } => {
+                let gathered = self.hub.gathered(ack);
+                let then = self.gatherings.remove(&ack);
+                if let (Some(gathered), Some(then)) = (gathered, then) {
+                    self.soon.push_back(Soon::Gathered(gathered, then));
+                }
             }
             Event::Withdrawn { socket } => {
                 self.judging.remove(&socket);
@@ -65,75 +85,190 @@ impl<A: App> Crank<A> {
                 }
             }
             Event::Disconnecting { socket, reason } => {
-                let namespace = self.hub.namespace(socket);
-                self.call(
-                    socket,
-                    namespace,
-                    |d| &mut d.disconnecting,
-                    flush,
-                    |f, a, s| f(a, s, reason),
-                );
+                let call = |f: &mut OnDisconnect<A>, a: &mut A, s: Socket<'_, A>| f(a, s, reason);
+                self.call(socket, |d| &mut d.disconnecting, flush, call);
             }
             Event::Disconnected { socket, reason } => {
-                let namespace = self.hub.namespace(socket);
-                self.call(
-                    socket,
-                    namespace,
-                    |d| &mut d.disconnect,
-                    flush,
-                    |f, a, s| f(a, s, reason),
-                );
+                let call = |f: &mut OnDisconnect<A>, a: &mut A, s: Socket<'_, A>| f(a, s, reason);
+                self.call(socket, |d| &mut d.disconnect, flush, call);
                 self.tell_failed(flush);
-                self.data[socket.index()] = None;
+                let data = self.data[socket.index()].take();
+                let id = self.hub.id(socket);
+                if let Some(data) = data.filter(|_| self.hub.is_kept(id)) {
+                    self.kept.insert(id, data);
+                }
+            }
+            Event::Expired { socket } => {
+                let data = self.kept.remove(&socket);
+                if let (Some(data), Some(hook)) = (data, &mut self.hooks.expired) {
+                    let desk = desk(&self.hub, &self.outbox, &self.post);
+                    hook(&mut self.app, Io::new(desk, root()), socket, data);
+                    self.apply(flush);
+                }
             }
             Event::Engine(event) => self.handle_engine_event(event, flush),
         }
     }
 
+    /// Brings a packet to those who hear everything, to those who may refuse it, and to its
+    /// handler.
     pub(super) fn handle_packet(
         &mut self,
         socket: SocketKey,
         ack: Option<u64>,
         flush: &mut dyn FnMut(&mut Engine),
     ) {
-        let namespace = self.hub.namespace(socket);
-        let Some((name, args)) = self.hub.packet() else {
-            return;
-        };
-        let definition = &mut self.definitions[namespace.index()];
-        let Some(handler) = definition.events.get_mut(name.as_str()) else {
-            return;
-        };
+        let tag = self.tag(socket);
         self.outbox.write(|sheet| sheet.ack = ack);
-        let desk = desk(&self.hub, &self.outbox, &self.post);
-        let Some(data) = self.data[socket.index()].as_mut() else {
-            return;
-        };
-        let result = handler(&mut self.app, Socket::new(data, desk, socket), args);
-        if let Err(cause) = result {
-            let event = Some(Box::from(name.as_str()));
-            let socket = Some(self.hub.id(socket));
-            self.report(Problem {
-                event,
-                socket,
-                cause,
+        let definition = &self.definitions[tag];
+        let (any, guards) = (definition.any.len(), definition.guards.len());
+        for at in 0..any {
+            self.with_packet(socket, |definition, app, socket, name, args| {
+                definition.any[at](app, socket, name, args);
+                Ok(())
             });
+            self.apply_but_ack(flush);
+        }
+        for at in 0..guards {
+            let is_refused = self.with_packet(socket, |definition, app, socket, name, args| {
+                definition.guards[at](app, socket, name, args).map_err(Cause::Refused)
+            });
+            if let Some(problem) = is_refused {
+                // What it asked for before it refused is not done, as in other middleware.
+                self.outbox.wipe();
+                return self.report(problem, flush);
+            }
+            self.apply_but_ack(flush);
+        }
+        let problem =
+            self.with_packet(
+                socket,
+                |definition, app, socket, name, args| match definition.events.get_mut(name) {
+                    Some(handler) => handler(app, socket, args),
+                    None => Ok(()),
+                },
+            );
+        if let Some(problem) = problem {
+            self.report_in_order(problem, flush);
         }
         self.apply(flush);
+    }
+
+    /// Calls something with the packet that is current, if its socket is still connected.
+    fn with_packet(
+        &mut self,
+        socket: SocketKey,
+        call: impl FnOnce(
+            &mut Definition<A>,
+            &mut A,
+            Socket<'_, A>,
+            &str,
+            Args<'_>,
+        ) -> Result<(), Cause>,
+    ) -> Option<Problem> {
+        let tag = self.tag(socket);
+        let (name, args) = self.hub.packet()?;
+        let desk = desk(&self.hub, &self.outbox, &self.post);
+        let data = self.data[socket.index()].as_mut()?;
+        // One of those before may have ended it.
+        if !self.hub.is_connected(socket) {
+            return None;
+        }
+        let definition = &mut self.definitions[tag];
+        let result = call(
+            definition,
+            &mut self.app,
+            Socket::new(data, desk, socket),
+            &name,
+            args,
+        );
+        result.err().map(|cause| Problem {
+            event: Some(Box::from(&*name)),
+            socket: Some(self.hub.id(socket)),
+            cause,
+        })
+    }
+
+    /// Does what was asked for, and keeps the acknowledgement for who comes next.
+    fn apply_but_ack(&mut self, flush: &mut dyn FnMut(&mut Engine)) {
+        let ack = self.outbox.write(|sheet| sheet.ack);
+        self.apply(flush);
+        self.outbox.write(|sheet| sheet.ack = ack);
+    }
+
+    /// A client asks for a namespace that does not exist: the first parent that knows it makes it.
+    fn handle_unknown(&mut self, flush: &mut dyn FnMut(&mut Engine)) {
+        let Some((name, handshake)) = self.hub.asked() else {
+            return;
+        };
+        let mut parents = self.parents.iter_mut();
+        let app = &mut self.app;
+        let Some(parent) = parents.find_map(|parent| {
+            (parent.is_mine)(app, name, &handshake).then_some(parent.definition)
+        }) else {
+            return;
+        };
+        let Some(namespace) = self.hub.admit(parent as u32) else {
+            return;
+        };
+        if let Some(hook) = &mut self.hooks.namespace {
+            let desk = desk(&self.hub, &self.outbox, &self.post);
+            hook(&mut self.app, Io::new(desk, namespace));
+            self.apply(flush);
+        }
+    }
+
+    fn handle_room(&mut self, change: &RoomChange, flush: &mut dyn FnMut(&mut Engine)) {
+        let tag = self.hub.tag(change.namespace) as usize;
+        for at in 0..self.definitions[tag].rooms.len() {
+            let desk = desk(&self.hub, &self.outbox, &self.post);
+            let io = Io::new(desk, change.namespace);
+            self.definitions[tag].rooms[at](&mut self.app, io, &change.room, change.what);
+            self.apply(flush);
+        }
+    }
+
+    /// What another node of a cluster has to say to this one (`Io::server_side_emit`): `json` is
+    /// `["event", …]`. A namespace or event that nobody knows is ignored.
+    pub fn handle_server_side(
+        &mut self,
+        namespace: &str,
+        json: &str,
+        attachments: &[Bytes],
+        flush: &mut dyn FnMut(&mut Engine),
+    ) {
+        let Some(namespace) = self.hub.namespace_key(namespace) else {
+            return;
+        };
+        let Ok((name, elements)) = sio::split_event(json) else {
+            return;
+        };
+        let tag = self.hub.tag(namespace) as usize;
+        if let Some(handler) = self.definitions[tag].server_side.get_mut(&*name) {
+            let desk = desk(&self.hub, &self.outbox, &self.post);
+            let args = Args::new(elements, attachments);
+            handler(&mut self.app, Io::new(desk, namespace), args);
+            self.apply(flush);
+        }
+    }
+
+    /// The handler table of a socket's namespace.
+    fn tag(&self, socket: SocketKey) -> usize {
+        self.hub.tag(self.hub.namespace(socket)) as usize
     }
 
     /// Calls handlers of one kind for a socket, in their order.
     pub(super) fn call<F>(
         &mut self,
         socket: SocketKey,
-        namespace: NamespaceKey,
         pick: impl Fn(&mut Definition<A>) -> &mut Vec<F>,
         flush: &mut dyn FnMut(&mut Engine),
         call: impl Fn(&mut F, &mut A, Socket<'_, A>) -> Result<(), Failure>,
     ) {
-        let count = pick(&mut self.definitions[namespace.index()]).len();
+        let tag = self.tag(socket);
+        let count = pick(&mut self.definitions[tag]).len();
         for index in 0..count {
-            let handler = &mut pick(&mut self.definitions[namespace.index()])[index];
+            let handler = &mut pick(&mut self.definitions[tag])[index];
             let desk = desk(&self.hub, &self.outbox, &self.post);
             let Some(data) = self.data[socket.index()].as_mut() else {
                 return;
@@ -141,11 +276,12 @@ impl<A: App> Crank<A> {
             let result = call(handler, &mut self.app, Socket::new(data, desk, socket));
             if let Err(error) = result {
                 let socket = Some(self.hub.id(socket));
-                self.report(Problem {
+                let problem = Problem {
                     event: None,
                     socket,
                     cause: Cause::Handler(error),
-                });
+                };
+                self.report_in_order(problem, flush);
             }
             self.apply(flush);
         }
@@ -158,8 +294,8 @@ impl<A: App> Crank<A> {
         from: usize,
         flush: &mut dyn FnMut(&mut Engine),
     ) {
-        let namespace = self.hub.namespace(socket);
-        let count = self.definitions[namespace.index()].middleware.len();
+        let tag = self.tag(socket);
+        let count = self.definitions[tag].middleware.len();
         for step in from..count {
             let id = self.hub.id(socket);
             let desk = desk(&self.hub, &self.outbox, &self.post);
@@ -168,7 +304,7 @@ impl<A: App> Crank<A> {
                 return;
             };
             let peer = Socket::new(data, desk, socket);
-            match &mut self.definitions[namespace.index()].middleware[step] {
+            match &mut self.definitions[tag].middleware[step] {
                 Middleware::Now(judge) => {
                     if let Err(refusal) = judge(&mut self.app, peer, &handshake) {
                         return self.refuse(socket, &refusal);
@@ -218,7 +354,62 @@ impl<A: App> Crank<A> {
         self.apply(flush);
     }
 
-    pub(super) fn report(&mut self, problem: Problem) {
+    /// Tells what has an answer by now. What is asked for meanwhile waits for the next time, so
+    /// that asking again and again does not keep everybody else waiting.
+    pub(super) fn tell_soon(&mut self, flush: &mut dyn FnMut(&mut Engine)) {
+        for soon in std::mem::take(&mut self.soon) {
+            match soon {
+                Soon::Fetched(to, then) => {
+                    let Some(namespace) = to.namespace() else {
+                        continue;
+                    };
+                    let sockets = self.hub.selected(&to);
+                    let sockets = sockets.into_iter().map(|key| self.remote(key)).collect();
+                    let desk = desk(&self.hub, &self.outbox, &self.post);
+                    then(&mut self.app, Io::new(desk, namespace), sockets);
+                }
+                Soon::Gathered(gathered, then) => {
+                    let desk = desk(&self.hub, &self.outbox, &self.post);
+                    let io = Io::new(desk, gathered.namespace);
+                    then(&mut self.app, io, gathered);
+                }
+            }
+            self.apply(flush);
+        }
+    }
+
+    fn remote(&self, key: SocketKey) -> RemoteSocket {
+        let data = self.data.get(key.index()).and_then(Option::as_ref);
+        RemoteSocket {
+            id: self.hub.id(key),
+            rooms: self.hub.rooms(key).map(str::to_owned).collect(),
+            data: data.map(A::share).unwrap_or_default(),
+        }
+    }
+
+    /// Does what the handler asked for that failed, then reports that it did.
+    fn report_in_order(&mut self, problem: Problem, flush: &mut dyn FnMut(&mut Engine)) {
+        self.apply(flush);
+        self.report(problem, flush);
+    }
+
+    /// Tells an error hook: the namespace's, if the problem has a socket that is still there, or
+    /// the server's, or the log.
+    pub(super) fn report(&mut self, problem: Problem, flush: &mut dyn FnMut(&mut Engine)) {
+        let socket = problem.socket.and_then(|id| self.hub.resolve(id));
+        if let Some(socket) = socket.filter(|_| !self.is_reporting) {
+            let tag = self.tag(socket);
+            let data = self.data.get_mut(socket.index()).and_then(Option::as_mut);
+            if let (Some(hook), Some(data)) = (&mut self.definitions[tag].error, data) {
+                let desk = desk(&self.hub, &self.outbox, &self.post);
+                hook(&mut self.app, Socket::new(data, desk, socket), &problem);
+                // An error in what it asks for is not told to it again.
+                self.is_reporting = true;
+                self.apply(flush);
+                self.is_reporting = false;
+                return;
+            }
+        }
         match &mut self.hooks.error {
             Some(hook) => hook(&mut self.app, &problem),
             None => log::warn!("{problem}"),
@@ -280,6 +471,7 @@ impl<A: App> Crank<A> {
             engine::Event::Opened { .. }
             | engine::Event::Message { .. }
             | engine::Event::Upgraded { .. }
+            | engine::Event::Drained { .. }
             | engine::Event::Closed { .. } => {}
         }
     }

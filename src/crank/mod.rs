@@ -10,7 +10,7 @@ mod setup;
 mod wishes;
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, VecDeque},
     error,
     sync::Arc,
     time::{Duration, Instant},
@@ -25,8 +25,9 @@ use crate::{
     handle::{Mail, Mailbox},
     handshake::Handshake,
     hub::{AckError, Hub},
-    id::{AckKey, ConnKey, NamespaceKey, SocketKey},
-    outbox::{Continuation, Every, Once, Outbox, TimerId},
+    id::{AckKey, ConnKey, NamespaceKey, SocketId, SocketKey},
+    namespace::RoomEvent,
+    outbox::{Continuation, Every, Gathering, Once, Outbox, Soon, TimerId},
     raw::{Message, WebSocket, WebSocketId},
     reason::Reason,
     request::Request,
@@ -45,14 +46,23 @@ pub struct Crank<A: App> {
     app: A,
     /// The application's data, by socket.
     data: Vec<Option<A::Data>>,
-    /// Handler tables, by namespace.
+    /// The data of sockets that may come back.
+    kept: HashMap<SocketId, A::Data>,
+    /// Handler tables, by the tag of the namespace: dynamic namespaces share their parent's.
     definitions: Vec<Definition<A>>,
+    /// Who is asked about namespaces that do not exist, in this order.
+    parents: Vec<Parent<A>>,
     hooks: Hooks<A>,
     raws: Vec<Raw<A>>,
     /// Which definition an open application WebSocket belongs to, by its serial.
     open_raws: HashMap<u32, usize>,
     outbox: Outbox<A>,
     continuations: HashMap<AckKey, Continuation<A>>,
+    gatherings: HashMap<AckKey, Gathering<A>>,
+    /// What is to be told before the next event, but not from within the handler that asked.
+    soon: VecDeque<Soon<A>>,
+    /// Whether an error hook runs, whose own errors are not told to it.
+    is_reporting: bool,
     /// Those whose acknowledgement cannot even be awaited, to be told before the next event.
     failed: Vec<(SocketKey, Continuation<A>, AckError)>,
     timers: BTreeMap<(u64, TimerId), Timer<A>>,
@@ -74,6 +84,16 @@ type OnDisconnect<A> =
 type Judge<A> =
     Box<dyn for<'a> FnMut(&mut A, Socket<'a, A>, &Handshake<'a>) -> Result<(), Refusal> + Send>;
 type JudgeLater<A> = Box<dyn for<'a> FnMut(&mut A, Socket<'a, A>, &Handshake<'a>, Decision) + Send>;
+type Guard<A> =
+    Box<dyn for<'a> FnMut(&mut A, Socket<'a, A>, &str, Args<'a>) -> Result<(), Refusal> + Send>;
+type OnAny<A> = Box<dyn for<'a> FnMut(&mut A, Socket<'a, A>, &str, Args<'a>) + Send>;
+type OnAnyOutgoing<A> = Box<dyn FnMut(&mut A, SocketId, &str, Args<'_>) + Send>;
+type OnSocketError<A> = Box<dyn for<'a> FnMut(&mut A, Socket<'a, A>, &Problem) + Send>;
+type OnRoom<A> = Box<dyn for<'a> FnMut(&mut A, Io<'a, A>, &str, RoomEvent) + Send>;
+type OnServerSide<A> = Box<dyn for<'a> FnMut(&mut A, Io<'a, A>, Args<'a>) + Send>;
+type OnNamespace<A> = Box<dyn for<'a> FnMut(&mut A, Io<'a, A>) + Send>;
+type OnExpired<A> = Box<dyn for<'a> FnMut(&mut A, Io<'a, A>, SocketId, <A as App>::Data) + Send>;
+type IsMine<A> = Box<dyn for<'a> FnMut(&mut A, &str, &Handshake<'a>) -> bool + Send>;
 type OnRaw<A> = Box<dyn for<'a> FnMut(&mut A, WebSocket<'a, A>, Request<'a>) + Send>;
 type OnRawMessage<A> = Box<dyn for<'a> FnMut(&mut A, WebSocket<'a, A>, Message<'a>) + Send>;
 type OnRawClose<A> = Box<dyn FnMut(&mut A, WebSocketId, Option<u16>) + Send>;
@@ -92,6 +112,22 @@ struct Definition<A: App> {
     disconnecting: Vec<OnDisconnect<A>>,
     disconnect: Vec<OnDisconnect<A>>,
     middleware: Vec<Middleware<A>>,
+    /// Asked about each packet.
+    guards: Vec<Guard<A>>,
+    any: Vec<OnAny<A>>,
+    any_outgoing: Vec<OnAnyOutgoing<A>>,
+    upgrade: Vec<OnConnect<A>>,
+    drain: Vec<OnConnect<A>>,
+    expiring: Vec<OnConnect<A>>,
+    rooms: Vec<OnRoom<A>>,
+    server_side: BTreeMap<Box<str>, OnServerSide<A>>,
+    error: Option<OnSocketError<A>>,
+}
+
+/// A parent of dynamic namespaces: which names are its own, and whose handlers they get.
+struct Parent<A: App> {
+    is_mine: IsMine<A>,
+    definition: usize,
 }
 
 enum Middleware<A: App> {
@@ -103,6 +139,8 @@ enum Middleware<A: App> {
 struct Hooks<A: App> {
     allow: Option<Allow<A>>,
     request: Option<OnRequest<A>>,
+    namespace: Option<OnNamespace<A>>,
+    expired: Option<OnExpired<A>>,
     error: Option<OnError<A>>,
 }
 
@@ -123,10 +161,17 @@ struct Raw<A: App> {
     close: Option<OnRawClose<A>>,
 }
 
-/// What a timer runs, with the namespace that its setter saw.
+/// What a timer runs, with the namespace that its setter saw, which may be forgotten by then.
 enum Timer<A: App> {
-    Once(NamespaceKey, Once<A>),
-    Every(NamespaceKey, Duration, Every<A>),
+    Once(Place, Once<A>),
+    Every(Place, Duration, Every<A>),
+}
+
+/// A namespace, told from others that had its key before it.
+#[derive(Clone, Copy)]
+struct Place {
+    namespace: NamespaceKey,
+    generation: u32,
 }
 
 impl<A: App> Default for Definition<A> {
@@ -137,6 +182,15 @@ impl<A: App> Default for Definition<A> {
             disconnecting: Vec::new(),
             disconnect: Vec::new(),
             middleware: Vec::new(),
+            guards: Vec::new(),
+            any: Vec::new(),
+            any_outgoing: Vec::new(),
+            upgrade: Vec::new(),
+            drain: Vec::new(),
+            expiring: Vec::new(),
+            rooms: Vec::new(),
+            server_side: BTreeMap::new(),
+            error: None,
         }
     }
 }
@@ -151,9 +205,11 @@ impl<A: App> Dispatch for Crank<A> {
         // A handler that panicked, if that was caught, has left half of its wishes.
         self.outbox.wipe();
         self.tell_failed(flush);
+        self.tell_soon(flush);
         while let Some(event) = self.hub.poll_event() {
             self.handle_event(event, flush);
             self.tell_failed(flush);
+            self.tell_soon(flush);
         }
     }
 
@@ -182,6 +238,8 @@ impl<A: App> Dispatch for Crank<A> {
 
     fn next_deadline(&self) -> Option<Instant> {
         let timer = self.timers.first_key_value().map(|((ms, _), _)| *ms);
+        // What a handler asked for while such things were told is told in the next turn.
+        let timer = if self.soon.is_empty() { timer } else { Some(0) };
         let timer = timer.map(|ms| self.hub.engine().epoch() + Duration::from_millis(ms));
         [self.hub.next_deadline(), timer]
             .into_iter()

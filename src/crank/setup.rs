@@ -1,12 +1,12 @@
 //! Setting a server up: handlers, hooks, files, paths, timers. Nothing here runs user code.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, VecDeque},
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use super::{Allow, Crank, Definition, Hooks, Middleware, OnEvent, OnRequest, Raw, root};
+use super::{Allow, Crank, Definition, Hooks, Middleware, OnEvent, OnRequest, Parent, Raw, root};
 use crate::{
     app::{App, Cause, Outcome, Problem, Refusal},
     args::{Args, FromArgs},
@@ -16,16 +16,17 @@ use crate::{
     handle::{Handle, Mailbox},
     handshake::Handshake,
     hub::Hub,
-    id::Entropy,
-    namespace::full_name,
+    id::{Entropy, SocketId},
+    namespace::{RoomEvent, full_name},
     outbox::{Outbox, TimerId},
+    parser::Parser,
     raw::{Message, WebSocket, WebSocketId},
     reason::Reason,
     request::Request,
     response::Response,
     socket::Socket,
     stats::Stats,
-    to::Io,
+    to::{Io, ParentId},
     token::{Decision, Post, Responder},
 };
 
@@ -50,16 +51,23 @@ impl<A: App> Crank<A> {
             hub: Hub::new(Engine::new(config, entropy, now, unix_ms)),
             app,
             data: Vec::new(),
+            kept: HashMap::new(),
             definitions: vec![Definition::default()],
+            parents: Vec::new(),
             hooks: Hooks {
                 allow: None,
                 request: None,
+                namespace: None,
+                expired: None,
                 error: None,
             },
             raws: Vec::new(),
             open_raws: HashMap::new(),
             outbox: Outbox::new(),
             continuations: HashMap::new(),
+            gatherings: HashMap::new(),
+            soon: VecDeque::new(),
+            is_reporting: false,
             failed: Vec::new(),
             timers: BTreeMap::new(),
             timer_deadlines: HashMap::new(),
@@ -74,14 +82,69 @@ impl<A: App> Crank<A> {
     /// The namespace of this name (a leading `/` is added), made if there is none, to register
     /// handlers. Clients can join a namespace from its first `of` on.
     pub fn of(&mut self, name: &str) -> Namespace<'_, A> {
-        let key = self.hub.define(&full_name(name));
-        if self.definitions.len() <= key.index() {
-            self.definitions
-                .resize_with(key.index() + 1, Definition::default);
+        let fresh = self.definitions.len();
+        let key = self.hub.define(&full_name(name), fresh as u32);
+        let tag = self.hub.tag(key) as usize;
+        if tag == fresh {
+            self.definitions.push(Definition::default());
         }
-        Namespace {
-            definition: &mut self.definitions[key.index()],
-        }
+        self.namespace(tag)
+    }
+
+    /// The namespaces that `is_mine` knows by their name and by the request of the client that asks
+    /// for one (the payload of its CONNECT packet included): each comes to be when it is asked for,
+    /// with the handlers registered here, and is forgotten when it is empty
+    /// (`Config::cleanup_empty_namespaces`). Several parents are asked in their order. At most
+    /// `Config::dynamic_namespaces_max` exist at once.
+    pub fn of_dynamic<F>(&mut self, is_mine: F) -> Namespace<'_, A>
+    where
+        F: for<'a> FnMut(&mut A, &str, &Handshake<'a>) -> bool + Send + 'static,
+    {
+        let definition = self.definitions.len();
+        self.definitions.push(Definition::default());
+        self.hub.ask_about_unknown();
+        self.parents.push(Parent {
+            is_mine: Box::new(is_mine),
+            definition,
+        });
+        self.namespace(definition)
+    }
+
+    /// The same by a pattern of the whole name, in which `*` is one or more characters but `/`, and
+    /// `#` is one or more digits: `/room-#` knows `/room-1` and not `/room-`.
+    pub fn of_pattern(&mut self, pattern: &str) -> Namespace<'_, A> {
+        let pattern = full_name(pattern).into_owned();
+        self.of_dynamic(move |_, name, _| is_match(pattern.as_bytes(), name.as_bytes()))
+    }
+
+    fn namespace(&mut self, tag: usize) -> Namespace<'_, A> {
+        Namespace { crank: self, tag }
+    }
+
+    /// Calls `hook` when a client's wish has made a namespace come to be, before the client joins.
+    pub fn on_new_namespace<F>(&mut self, hook: F) -> &mut Self
+    where
+        F: for<'a> FnMut(&mut A, Io<'a, A>) + Send + 'static,
+    {
+        self.hooks.namespace = Some(Box::new(hook));
+        self
+    }
+
+    /// Calls `hook` when a client that lost its connection has not come back in time
+    /// (`Config::recovery`), with the id and the data of the socket that is lost with it.
+    pub fn on_session_expired<F>(&mut self, hook: F) -> &mut Self
+    where
+        F: for<'a> FnMut(&mut A, Io<'a, A>, SocketId, A::Data) + Send + 'static,
+    {
+        self.hooks.expired = Some(Box::new(hook));
+        self
+    }
+
+    /// Reads and writes packets by this parser instead of as JSON text. The clients have to use the
+    /// same. To be called before anybody connects.
+    pub fn set_parser(&mut self, parser: impl Parser + 'static) -> &mut Self {
+        self.hub.set_parser(Box::new(parser));
+        self
     }
 
     /// [`Namespace::on`] for the namespace `/`.
@@ -285,12 +348,127 @@ impl<A: App> Crank<A> {
     }
 }
 
-/// A namespace, while its handlers are registered.
+/// A namespace, or a parent of dynamic ones, while its handlers are registered.
 pub struct Namespace<'s, A: App> {
-    definition: &'s mut Definition<A>,
+    crank: &'s mut Crank<A>,
+    tag: usize,
 }
 
 impl<A: App> Namespace<'_, A> {
+    fn definition(&mut self) -> &mut Definition<A> {
+        &mut self.crank.definitions[self.tag]
+    }
+
+    /// Names it as a parent, for [`Io::children`].
+    pub fn parent_id(&self) -> ParentId {
+        ParentId(self.tag as u32)
+    }
+
+    /// Asks `guard` about every packet of a socket, before its handler: several are asked in their
+    /// order, until one refuses. Then the packet is dropped, what the guard asked for is not done,
+    /// and the error hook hears of it ([`Cause::Refused`]); the client is told nothing.
+    pub fn event_middleware<F>(&mut self, guard: F) -> &mut Self
+    where
+        F: for<'a> FnMut(&mut A, Socket<'a, A>, &str, Args<'a>) -> Result<(), Refusal>
+            + Send
+            + 'static,
+    {
+        self.definition().guards.push(Box::new(guard));
+        self
+    }
+
+    /// Calls `handler` for every event, whatever its name, before event middleware and handlers. It
+    /// may answer the acknowledgement.
+    pub fn on_any<F>(&mut self, handler: F) -> &mut Self
+    where
+        F: for<'a> FnMut(&mut A, Socket<'a, A>, &str, Args<'a>) + Send + 'static,
+    {
+        self.definition().any.push(Box::new(handler));
+        self
+    }
+
+    /// Calls `handler` for every event that is sent to a socket of the namespace, once for each
+    /// receiver of a broadcast; not for acknowledgements. It can ask for nothing itself.
+    pub fn on_any_outgoing<F>(&mut self, handler: F) -> &mut Self
+    where
+        F: FnMut(&mut A, SocketId, &str, Args<'_>) + Send + 'static,
+    {
+        self.definition().any_outgoing.push(Box::new(handler));
+        self
+    }
+
+    /// Calls `hook` when something goes wrong in or around a handler of the namespace, with the
+    /// socket it was about, instead of the server's [`on_error`](Crank::on_error). What goes wrong
+    /// because of what it asks for is told to the server's.
+    pub fn on_error<F>(&mut self, hook: F) -> &mut Self
+    where
+        F: for<'a> FnMut(&mut A, Socket<'a, A>, &Problem) + Send + 'static,
+    {
+        self.definition().error = Some(Box::new(hook));
+        self
+    }
+
+    /// Calls `handler` when a socket's client has moved from polling to its WebSocket.
+    pub fn on_upgrade<F, R>(&mut self, mut handler: F) -> &mut Self
+    where
+        F: for<'a> FnMut(&mut A, Socket<'a, A>) -> R + Send + 'static,
+        R: Outcome,
+    {
+        let handler =
+            Box::new(move |app: &mut A, socket: Socket<'_, A>| handler(app, socket).into_result());
+        self.definition().upgrade.push(handler);
+        self
+    }
+
+    /// Calls `handler` when everything that had to wait for a socket's client has left: for a slow
+    /// WebSocket, when the kernel has taken it; for one that polls, when a poll has.
+    pub fn on_drain<F, R>(&mut self, mut handler: F) -> &mut Self
+    where
+        F: for<'a> FnMut(&mut A, Socket<'a, A>) -> R + Send + 'static,
+        R: Outcome,
+    {
+        self.crank.hub.engine_mut().tell_drained();
+        let handler =
+            Box::new(move |app: &mut A, socket: Socket<'_, A>| handler(app, socket).into_result());
+        self.definition().drain.push(handler);
+        self
+    }
+
+    /// Calls `handler` when a socket's time is nearly over; see
+    /// [`expires_in`](crate::Peer::expires_in).
+    pub fn on_expiring<F, R>(&mut self, mut handler: F) -> &mut Self
+    where
+        F: for<'a> FnMut(&mut A, Socket<'a, A>) -> R + Send + 'static,
+        R: Outcome,
+    {
+        let handler =
+            Box::new(move |app: &mut A, socket: Socket<'_, A>| handler(app, socket).into_result());
+        self.definition().expiring.push(handler);
+        self
+    }
+
+    /// Calls `handler` when a room of the namespace is created or deleted, joined or left. The
+    /// rooms that sockets' ids name are not told of.
+    pub fn on_room<F>(&mut self, handler: F) -> &mut Self
+    where
+        F: for<'a> FnMut(&mut A, Io<'a, A>, &str, RoomEvent) + Send + 'static,
+    {
+        self.crank.hub.tell_rooms();
+        self.definition().rooms.push(Box::new(handler));
+        self
+    }
+
+    /// Calls `handler` for what other nodes of a cluster say by `server_side_emit`.
+    pub fn on_server_side<F>(&mut self, event: &str, handler: F) -> &mut Self
+    where
+        F: for<'a> FnMut(&mut A, Io<'a, A>, Args<'a>) + Send + 'static,
+    {
+        self.definition()
+            .server_side
+            .insert(event.into(), Box::new(handler));
+        self
+    }
+
     /// Calls `handler` for every event of this name. `T` is the shape of the argument list: a tuple
     /// takes so many arguments (further ones are skipped, missing ones are `None` or an error),
     /// `Vec<Value>` takes all. Arguments of another shape go to the error hook instead.
@@ -306,7 +484,7 @@ impl<A: App> Namespace<'_, A> {
                 .into_result()
                 .map_err(Cause::Handler)
         });
-        self.definition.events.insert(event.into(), handler);
+        self.definition().events.insert(event.into(), handler);
         self
     }
 
@@ -321,7 +499,7 @@ impl<A: App> Namespace<'_, A> {
                 .into_result()
                 .map_err(Cause::Handler)
         });
-        self.definition.events.insert(event.into(), handler);
+        self.definition().events.insert(event.into(), handler);
         self
     }
 
@@ -331,7 +509,7 @@ impl<A: App> Namespace<'_, A> {
         F: for<'a> FnMut(&mut A, Socket<'a, A>) -> R + Send + 'static,
         R: Outcome,
     {
-        self.definition.connect.push(Box::new(move |app, socket| {
+        self.definition().connect.push(Box::new(move |app, socket| {
             handler(app, socket).into_result()
         }));
         self
@@ -343,7 +521,7 @@ impl<A: App> Namespace<'_, A> {
         F: for<'a> FnMut(&mut A, Socket<'a, A>, Reason) -> R + Send + 'static,
         R: Outcome,
     {
-        self.definition
+        self.definition()
             .disconnecting
             .push(Box::new(move |app, socket, reason| {
                 handler(app, socket, reason).into_result()
@@ -357,7 +535,7 @@ impl<A: App> Namespace<'_, A> {
         F: for<'a> FnMut(&mut A, Socket<'a, A>, Reason) -> R + Send + 'static,
         R: Outcome,
     {
-        self.definition
+        self.definition()
             .disconnect
             .push(Box::new(move |app, socket, reason| {
                 handler(app, socket, reason).into_result()
@@ -374,7 +552,7 @@ impl<A: App> Namespace<'_, A> {
             + Send
             + 'static,
     {
-        self.definition
+        self.definition()
             .middleware
             .push(Middleware::Now(Box::new(judge)));
         self
@@ -386,7 +564,7 @@ impl<A: App> Namespace<'_, A> {
     where
         F: for<'a> FnMut(&mut A, Socket<'a, A>, &Handshake<'a>, Decision) + Send + 'static,
     {
-        self.definition
+        self.definition()
             .middleware
             .push(Middleware::Later(Box::new(judge)));
         self
@@ -427,5 +605,63 @@ impl<A: App> RawNamespace<'_, A> {
     }
 }
 
+/// Whether a name is what a pattern describes, to its end. Both are short: a name's limit is
+/// `Config::name_bytes_max`, and the work is at most their product.
+fn is_match(pattern: &[u8], name: &[u8]) -> bool {
+    // Which prefixes of the name the pattern's beginning describes.
+    let mut ends = vec![false; name.len() + 1];
+    ends[0] = true;
+    for &symbol in pattern {
+        let mut next = vec![false; name.len() + 1];
+        for (at, &byte) in name.iter().enumerate() {
+            let (fits, repeats) = match symbol {
+                b'*' => (byte != b'/', true),
+                b'#' => (byte.is_ascii_digit(), true),
+                symbol => (byte == symbol, false),
+            };
+            next[at + 1] = fits && (ends[at] || (repeats && next[at]));
+        }
+        ends = next;
+    }
+    ends[name.len()]
+}
+
 /// The browser client, served at `<path>socket.io.js`.
 const CLIENT: &str = include_str!("../client/socket.io.js");
+
+#[cfg(test)]
+mod tests {
+    use super::is_match;
+
+    #[test]
+    fn a_pattern_describes_the_whole_name() {
+        let check = |pattern: &str, name: &str, expected| {
+            let found = is_match(pattern.as_bytes(), name.as_bytes());
+            assert_eq!(found, expected, "{pattern} {name}");
+        };
+        for (pattern, name) in [
+            ("/dyn-#", "/dyn-1"),
+            ("/dyn-#", "/dyn-101"),
+            ("/*", "/a"),
+            ("/*/log", "/a-b/log"),
+            ("/*#", "/a1"),
+            ("/*-*", "/a-b-c"),
+            ("/a", "/a"),
+        ] {
+            check(pattern, name, true);
+        }
+        for (pattern, name) in [
+            ("/dyn-#", "/dyn-"),
+            ("/dyn-#", "/dyn-1a"),
+            ("/dyn-#", "/a/dyn-1"),
+            ("/*", "/"),
+            ("/*", "/a/b"),
+            ("/*/log", "//log"),
+            ("/*#", "/a"),
+            ("/a", "/ab"),
+            ("/ab", "/a"),
+        ] {
+            check(pattern, name, false);
+        }
+    }
+}

@@ -1,14 +1,16 @@
 //! What handlers, timers and other threads asked for, done.
 
-use std::{collections::VecDeque, time::Duration};
+use std::{collections::VecDeque, ops::Range, time::Duration};
 
-use super::{Crank, Timer, desk};
+use super::{Crank, Place, Timer, desk};
 use crate::{
     app::{App, Cause, Problem},
+    args::Args,
+    codec::{json::Bytes, sio},
     dispatch::Dispatch,
     engine::Engine,
     hub::{AckError, Applied},
-    id::SocketKey,
+    id::{NamespaceKey, SocketKey},
     op::{Op, Payload, Select, Target},
     outbox::{TimerId, TimerOp},
     to::Io,
@@ -22,22 +24,26 @@ impl<A: App> Crank<A> {
         let mut sheet = self.outbox.take();
         if !sheet.is_empty() {
             let mut continuations: Vec<_> = sheet.continuations.drain(..).map(Some).collect();
+            let mut gatherings: Vec<_> = sheet.gatherings.drain(..).map(Some).collect();
             for op in sheet.recorded.ops.drain(..) {
                 let awaits = awaits(&op);
                 let room_of = room_of(&op);
+                let outgoing = self.outgoing(&op);
                 match self.hub.apply(op, &sheet.recorded.arena) {
                     Applied::Done => {}
-                    Applied::FanOut => {
-                        while self.hub.fan_out() {
-                            flush(self.hub.engine_mut());
-                        }
+                    Applied::FanOut(ack) => {
+                        let index = awaits.map(|(_, index)| index);
+                        let then = index.and_then(|index| gatherings[index].take());
+                        self.gatherings.extend(ack.zip(then));
+                        self.fan_out(outgoing.as_ref(), &sheet.recorded.arena, flush);
+                        continue;
                     }
                     Applied::Awaiting(ack) => {
                         let then = awaits.and_then(|(_, index)| continuations[index].take());
                         self.continuations.extend(then.map(|then| (ack, then)));
                     }
                     Applied::Failed(error) => {
-                        let Some((socket, index)) = awaits else {
+                        let Some((Some(socket), index)) = awaits else {
                             continue;
                         };
                         let then = continuations[index].take();
@@ -56,11 +62,15 @@ impl<A: App> Crank<A> {
                         });
                     }
                 }
+                if let Some(outgoing) = outgoing {
+                    self.tell_outgoing(&outgoing, &sheet.recorded.arena);
+                }
             }
         }
         let unsent = sheet.unsent.drain(..);
         self.failed
             .extend(unsent.map(|(socket, then)| (socket, then, AckError::NotSent)));
+        self.soon.extend(sheet.soon.drain(..));
         let timers = std::mem::take(&mut sheet.timers);
         let problems = std::mem::take(&mut sheet.problems);
         sheet.wipe();
@@ -69,7 +79,73 @@ impl<A: App> Crank<A> {
             self.apply_timer(timer);
         }
         for problem in problems {
-            self.report(problem);
+            self.report(problem, flush);
+        }
+    }
+
+    /// Sends the broadcast that has begun, some hundred receivers at a time.
+    fn fan_out(
+        &mut self,
+        outgoing: Option<&Outgoing>,
+        arena: &[u8],
+        flush: &mut dyn FnMut(&mut Engine),
+    ) {
+        let mut receivers = Vec::new();
+        loop {
+            let wanted = outgoing.is_some().then_some(&mut receivers);
+            let has_more = self.hub.fan_out(wanted);
+            if let Some(outgoing) = outgoing {
+                for socket in receivers.drain(..) {
+                    let outgoing = Outgoing {
+                        socket: Some(socket),
+                        ..outgoing.clone()
+                    };
+                    self.tell_outgoing(&outgoing, arena);
+                }
+            }
+            if !has_more {
+                return;
+            }
+            flush(self.hub.engine_mut());
+        }
+    }
+
+    /// What those who hear everything that is sent are to be told of this operation, if there are
+    /// any.
+    fn outgoing(&self, op: &Op) -> Option<Outgoing> {
+        let Op::Emit { to, payload, .. } = op else {
+            return None;
+        };
+        let (socket, namespace) = match to {
+            Target::Socket(socket) if self.hub.is_connected(*socket) => {
+                (Some(*socket), self.hub.namespace(*socket))
+            }
+            to => (None, to.namespace()?),
+        };
+        let tag = self.hub.tag(namespace) as usize;
+        if self.definitions[tag].any_outgoing.is_empty() {
+            return None;
+        }
+        Some(Outgoing {
+            tag,
+            socket,
+            json: payload.json.clone(),
+            attachments: payload.attachments.clone(),
+        })
+    }
+
+    fn tell_outgoing(&mut self, outgoing: &Outgoing, arena: &[u8]) {
+        let Some(socket) = outgoing.socket else {
+            return;
+        };
+        let json = std::str::from_utf8(&arena[outgoing.json.clone()]);
+        let Ok((name, elements)) = sio::split_event(json.unwrap_or_default()) else {
+            return;
+        };
+        let id = self.hub.id(socket);
+        for hook in &mut self.definitions[outgoing.tag].any_outgoing {
+            let args = Args::new(elements, &outgoing.attachments);
+            hook(&mut self.app, id, &name, args);
         }
     }
 
@@ -94,13 +170,12 @@ impl<A: App> Crank<A> {
                 let op = Op::Emit {
                     to: Target::Select(Box::new(select)),
                     payload,
-                    is_volatile: emission.is_volatile,
+                    flags: emission.flags,
                     awaits: None,
                 };
+                let outgoing = self.outgoing(&op);
                 self.hub.apply(op, &emission.json);
-                while self.hub.fan_out() {
-                    flush(self.hub.engine_mut());
-                }
+                self.fan_out(outgoing.as_ref(), &emission.json, flush);
             }
             Errand::Reply {
                 to,
@@ -164,7 +239,10 @@ impl<A: App> Crank<A> {
                 namespace,
                 after,
                 run,
-            } => self.set_timer(id, after, Timer::Once(namespace, run)),
+            } => {
+                let place = self.place(namespace);
+                self.set_timer(id, after, Timer::Once(place, run));
+            }
             TimerOp::Every {
                 id,
                 namespace,
@@ -172,13 +250,22 @@ impl<A: App> Crank<A> {
                 run,
             } => {
                 let period = period.max(PERIOD_MIN);
-                self.set_timer(id, period, Timer::Every(namespace, period, run));
+                let place = self.place(namespace);
+                self.set_timer(id, period, Timer::Every(place, period, run));
             }
             TimerOp::Clear(id) => {
                 if let Some(deadline) = self.timer_deadlines.remove(&id) {
                     self.timers.remove(&(deadline, id));
                 }
             }
+        }
+    }
+
+    fn place(&self, namespace: NamespaceKey) -> Place {
+        let generation = self.hub.generation(namespace);
+        Place {
+            namespace,
+            generation,
         }
     }
 
@@ -207,16 +294,22 @@ impl<A: App> Crank<A> {
                 continue;
             }
             self.timer_deadlines.remove(&id);
+            let (Timer::Once(place, _) | Timer::Every(place, ..)) = &timer;
+            let place = *place;
+            if self.hub.generation(place.namespace) != place.generation {
+                continue;
+            }
             let desk = desk(&self.hub, &self.outbox, &self.post);
+            let io = Io::new(desk, place.namespace);
             match timer {
-                Timer::Once(namespace, run) => {
-                    run(&mut self.app, Io::new(desk, namespace));
+                Timer::Once(_, run) => {
+                    run(&mut self.app, io);
                     self.apply(flush);
                 }
-                Timer::Every(namespace, period, mut run) => {
-                    run(&mut self.app, Io::new(desk, namespace));
+                Timer::Every(_, period, mut run) => {
+                    run(&mut self.app, io);
                     // It may clear itself, so it is set again before its wishes are done.
-                    self.set_timer(id, period, Timer::Every(namespace, period, run));
+                    self.set_timer(id, period, Timer::Every(place, period, run));
                     self.apply(flush);
                 }
             }
@@ -225,13 +318,29 @@ impl<A: App> Crank<A> {
     }
 }
 
-fn awaits(op: &Op) -> Option<(SocketKey, usize)> {
+/// An event on its way out, for those who hear all of them. Its JSON is a span of the arena.
+#[derive(Clone)]
+struct Outgoing {
+    tag: usize,
+    socket: Option<SocketKey>,
+    json: Range<usize>,
+    attachments: Vec<Bytes>,
+}
+
+/// Whose answer an operation awaits, if it is one socket's, and where its continuation is.
+fn awaits(op: &Op) -> Option<(Option<SocketKey>, usize)> {
     match op {
         Op::Emit {
-            to: Target::Socket(socket),
+            to,
             awaits: Some(awaits),
             ..
-        } => Some((*socket, awaits.continuation)),
+        } => {
+            let socket = match to {
+                Target::Socket(socket) => Some(*socket),
+                _ => None,
+            };
+            Some((socket, awaits.continuation))
+        }
         _ => None,
     }
 }

@@ -19,6 +19,11 @@ impl Engine {
         self.is_judged = true;
     }
 
+    /// From now on `Drained` events tell when nothing waits any more for a session's client.
+    pub fn tell_drained(&mut self) {
+        self.tells_drained = true;
+    }
+
     /// Serves application WebSockets at this path; `*` is every path that nothing else serves.
     pub fn serve_raw(&mut self, path: &str) {
         self.raw_paths.push(path.to_owned());
@@ -153,7 +158,8 @@ impl Engine {
         stats.connections = self.conns.len() as u64;
         stats.sessions = self.sessions.len() as u64;
         stats.incoming_bytes = self.incoming_bytes + self.hello_bytes;
-        stats.backlog_bytes = self.gauge.bytes() - self.gauge_idle_bytes;
+        let idle_bytes = self.gauge_idle_bytes + self.retained_bytes;
+        stats.backlog_bytes = self.gauge.bytes().saturating_sub(idle_bytes);
         stats
     }
 

@@ -79,6 +79,7 @@ pub struct Engine {
     addresses: HashMap<[u8; 16], u32>,
     raw_paths: Vec<String>,
     is_judged: bool,
+    tells_drained: bool,
     is_shut: bool,
     serial: u32,
     entropy: Box<dyn Entropy>,
@@ -89,6 +90,8 @@ pub struct Engine {
     incoming_bytes: u64,
     /// Bytes of request heads that sessions keep.
     hello_bytes: u64,
+    /// Bytes of frames that a user of the engine keeps: they wait for nobody.
+    pub(crate) retained_bytes: u64,
     epoch: Instant,
     epoch_unix_ms: u64,
     now_ms: u64,
@@ -111,6 +114,8 @@ pub enum Event {
     },
     /// A session has moved from polling to its WebSocket.
     Upgraded { session: SessionKey },
+    /// Everything that had to wait for a session's client has left (`Engine::tell_drained`).
+    Drained { session: SessionKey },
     /// A session is over. Its key is free once this event has been taken and `poll_dead` was
     /// called.
     Closed { session: SessionKey, reason: Reason },
@@ -272,6 +277,7 @@ impl Engine {
             addresses: HashMap::new(),
             raw_paths: Vec::new(),
             is_judged: false,
+            tells_drained: false,
             is_shut: false,
             serial: u32::from_ne_bytes(serial),
             entropy,
@@ -280,6 +286,7 @@ impl Engine {
             gauge,
             incoming_bytes: 0,
             hello_bytes: 0,
+            retained_bytes: 0,
             epoch: now,
             epoch_unix_ms: unix_ms,
             now_ms: 0,
@@ -524,8 +531,14 @@ impl Engine {
         if waits || has_waited {
             self.wait_for_writing(key, has_progressed);
         }
+        let conn = &mut self.conns[key.index()];
         if waits {
+            conn.is_backlogged = true;
             return Fate::Keep;
+        }
+        let has_drained = std::mem::take(&mut conn.is_backlogged);
+        if let (true, true, State::Ws(session)) = (has_drained, self.tells_drained, conn.state) {
+            self.events.push_back(Event::Drained { session });
         }
         let conn = &mut self.conns[key.index()];
         if conn.is_writable && conn.inbox.is_some() {

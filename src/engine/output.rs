@@ -60,7 +60,9 @@ impl Engine {
             self.stats.refused_by_limit += 1;
             return self.end_session(key, Reason::TransportError, b"1");
         }
-        self.sessions[key.index()].queue.push(frame);
+        let session = &mut self.sessions[key.index()];
+        session.queue.push(frame);
+        session.is_backlogged |= session.parked().is_none();
         self.ask_for_answer(key);
     }
 
@@ -155,7 +157,7 @@ impl Engine {
         let budget = self.config.backlog_bytes_process_max;
         let owners = (self.conns.len() + self.sessions.len()) as u64;
         backlog_bytes > 0
-            && self.gauge.bytes() > budget
+            && self.gauge.bytes().saturating_sub(self.retained_bytes) > budget
             && backlog_bytes as u64 > budget / owners.max(1)
     }
 

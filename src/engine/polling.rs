@@ -160,7 +160,12 @@ impl Engine {
         let mut queue = std::mem::take(&mut state.queue);
         state.step(Input::Answered);
         let mut body = self.take_packets(&mut queue, self.packets_per_answer());
-        self.sessions[session.index()].queue = queue;
+        let state = &mut self.sessions[session.index()];
+        let has_drained = queue.is_empty() && std::mem::take(&mut state.is_backlogged);
+        state.queue = queue;
+        if has_drained && self.tells_drained {
+            self.events.push_back(Event::Drained { session });
+        }
         if body.is_empty() {
             body.push(b'6');
         }

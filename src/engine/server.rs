@@ -247,6 +247,7 @@ impl<A: Send> Core<A> {
                 self.engine.respond(conn, serial, Response::new(404));
             }
             Event::Upgraded { .. }
+            | Event::Drained { .. }
             | Event::RawOpened { .. }
             | Event::RawMessage { .. }
             | Event::RawClosed { .. } => {}

@@ -1,11 +1,16 @@
 //! Operations applied: events to one or to many, answers, rooms, disconnects.
 
-use super::{AckError, Alarm, Applied, Awaited, FAN_OUT_BATCH, FanOut, Hub, text};
+use super::{AckError, Applied, FAN_OUT_BATCH, FanOut, Hub, text};
 use crate::{
-    codec::sio::{self, Kind},
-    id::{AckKey, SocketKey},
+    codec::{
+        json::Bytes,
+        sio::{self, Kind},
+    },
+    id::{NamespaceKey, SessionKey, SocketKey},
     namespace::Presence,
-    op::{Awaits, Op, Payload, Target},
+    op::{Awaits, Flags, Op, Payload, Target},
+    parser::Packet,
+    queue::Frame,
     reason::Reason,
 };
 
@@ -17,11 +22,11 @@ impl Hub {
             Op::Emit {
                 to,
                 payload,
-                is_volatile,
+                flags,
                 awaits,
             } => match to {
-                Target::Socket(socket) => self.emit(socket, &payload, arena, is_volatile, awaits),
-                to => self.begin_fan_out(to, &payload, arena, is_volatile),
+                Target::Socket(socket) => self.emit(socket, &payload, arena, flags, awaits),
+                to => self.begin_fan_out(to, &payload, arena, flags, awaits),
             },
             Op::Reply { to, ack, payload } => {
                 if let Some(socket) = self.resolve(to).filter(|key| self.is_connected(*key)) {
@@ -30,20 +35,29 @@ impl Hub {
                 }
                 Applied::Done
             }
-            Op::Join { socket, room } => {
-                let rooms_max = self.engine.config.rooms_per_socket_max as usize;
-                let name = text(arena, room);
-                if name.len() > self.engine.config.name_bytes_max as usize {
-                    return Applied::RoomName;
-                }
-                if self.roster.join(socket, name, rooms_max) {
-                    Applied::Done
-                } else {
-                    Applied::RoomsFull
-                }
+            Op::Join { socket, room } => self.join(&[socket], text(arena, room)),
+            Op::JoinAll { to, room } => {
+                let sockets = self.selected(&to);
+                self.join(&sockets, text(arena, room))
             }
             Op::Leave { socket, room } => {
                 self.roster.leave(socket, text(arena, room));
+                Applied::Done
+            }
+            Op::LeaveAll { to, room } => {
+                for socket in self.selected(&to) {
+                    self.roster.leave(socket, text(arena, room.clone()));
+                }
+                Applied::Done
+            }
+            Op::DisconnectAll { to, close } => {
+                for socket in self.selected(&to) {
+                    self.disconnect_by_server(socket, close);
+                }
+                Applied::Done
+            }
+            Op::Expire { socket, after } => {
+                self.set_expiry(socket, after);
                 Applied::Done
             }
             Op::Disconnect { socket, close } => {
@@ -72,6 +86,21 @@ impl Hub {
         }
     }
 
+    /// Puts sockets into a room, those that may.
+    fn join(&mut self, sockets: &[SocketKey], name: &str) -> Applied {
+        let rooms_max = self.engine.config.rooms_per_socket_max as usize;
+        if name.len() > self.engine.config.name_bytes_max as usize {
+            return Applied::RoomName;
+        }
+        let mut applied = Applied::Done;
+        for socket in sockets {
+            if !self.roster.join(*socket, name, rooms_max) {
+                applied = Applied::RoomsFull;
+            }
+        }
+        applied
+    }
+
     pub(super) fn disconnect_by_server(&mut self, socket: SocketKey, close: bool) {
         if !self.is_connected(socket) {
             return;
@@ -95,11 +124,9 @@ impl Hub {
     }
 
     pub(super) fn send_disconnect(&mut self, socket: SocketKey) {
-        let name = self.roster.namespace_name(self.namespace(socket));
-        self.scratch.clear();
-        sio::put_head(&mut self.scratch, Kind::Disconnect, 0, name, None);
-        self.engine
-            .send_text(self.session(socket), &[&self.scratch]);
+        let session = self.session(socket);
+        let namespace = self.namespace(socket);
+        self.send_plain(session, Kind::Disconnect, namespace, &[]);
     }
 
     pub(super) fn emit(
@@ -107,7 +134,7 @@ impl Hub {
         socket: SocketKey,
         payload: &Payload,
         arena: &[u8],
-        is_volatile: bool,
+        flags: Flags,
         awaits: Option<Awaits>,
     ) -> Applied {
         let Some(member) = self.roster.sockets.get(socket.index()) else {
@@ -123,27 +150,136 @@ impl Hub {
         if matches!(member.presence, Presence::Leaving(_) | Presence::Gone) {
             return failed(AckError::Disconnected);
         }
-        if is_volatile && !self.engine.is_writable(member.session) {
+        if flags.is_volatile && !self.engine.is_writable(member.session) {
             self.volatile_dropped += 1;
-            return Applied::Done;
+            return failed(AckError::NotSent);
         }
         let kinds = (Kind::Event, Kind::BinaryEvent);
         let Some(awaits) = awaits else {
-            self.send_packet(socket, kinds, None, payload, arena);
+            self.send_event(socket, payload, arena, flags.is_volatile);
             return Applied::Done;
         };
-        if member.acks_count >= self.engine.config.pending_acks_max {
+        if self.owes_much(socket) {
             return Applied::Failed(AckError::TooMany);
         }
-        let id = self.roster.next_ack(self.namespace(socket));
-        self.acks_made += 1;
-        let ack = AckKey(self.acks_made);
-        let alarm = self.set_alarm(Alarm::Ack(ack), awaits.timeout_ms);
-        self.acks.insert(ack, Awaited { socket, id, alarm });
-        self.ack_ids.insert((socket, id), ack);
-        self.roster.sockets[socket.index()].acks_count += 1;
+        let (ack, id) = self.await_one(socket, awaits.timeout_ms);
         self.send_packet(socket, kinds, Some(id), payload, arena);
         Applied::Awaiting(ack)
+    }
+
+    /// Sends an event to one socket, with its offset where events have one.
+    fn send_event(
+        &mut self,
+        socket: SocketKey,
+        payload: &Payload,
+        arena: &[u8],
+        is_volatile: bool,
+    ) {
+        let json = &arena[payload.json.clone()];
+        let Some((number, json)) = self.with_offset(json, is_volatile, false) else {
+            let kinds = (Kind::Event, Kind::BinaryEvent);
+            return self.send_packet(socket, kinds, None, payload, arena);
+        };
+        let (session, namespace) = (self.session(socket), self.namespace(socket));
+        let frames = self.event_frames(namespace, &json, &payload.attachments, None);
+        if let Some(number) = number {
+            self.log(namespace, &Target::Socket(socket), &frames);
+            if let Some(ledger) = &mut self.recovery {
+                ledger.sent(socket, number);
+            }
+        }
+        for frame in &frames {
+            self.engine.send_frame(session, frame);
+        }
+    }
+
+    /// An event and its attachments, to be shared.
+    fn event_frames(
+        &mut self,
+        namespace: NamespaceKey,
+        json: &[u8],
+        attachments: &[Bytes],
+        id: Option<u64>,
+    ) -> Vec<Frame> {
+        let kind = if attachments.is_empty() {
+            Kind::Event
+        } else {
+            Kind::BinaryEvent
+        };
+        let name = self.roster.namespace_name(namespace);
+        if self.parser.is_some() {
+            let name = name.to_owned();
+            return self.parsed(kind, &name, id, json, attachments);
+        }
+        self.scratch.clear();
+        sio::put_head(&mut self.scratch, kind, attachments.len(), name, id);
+        let head = self.engine.frame(false, &[&self.scratch, json]);
+        let parts = attachments.iter();
+        let parts = parts.map(|bytes| self.engine.frame(true, &[bytes]));
+        std::iter::once(head).chain(parts).collect()
+    }
+
+    /// Sends a packet that belongs to no event: CONNECT, DISCONNECT, CONNECT_ERROR.
+    pub(super) fn send_plain(
+        &mut self,
+        session: SessionKey,
+        kind: Kind,
+        namespace: NamespaceKey,
+        json: &[&[u8]],
+    ) {
+        let name = self.roster.namespace_name(namespace);
+        if self.parser.is_some() {
+            let name = name.to_owned();
+            return self.send_parsed(session, kind, &name, None, &json.concat(), &[]);
+        }
+        self.scratch.clear();
+        sio::put_head(&mut self.scratch, kind, 0, name, None);
+        for part in json {
+            self.scratch.extend_from_slice(part);
+        }
+        self.engine.send_text(session, &[&self.scratch]);
+    }
+
+    /// Sends a packet by the parser that was set.
+    pub(super) fn send_parsed(
+        &mut self,
+        session: SessionKey,
+        kind: Kind,
+        namespace: &str,
+        id: Option<u64>,
+        json: &[u8],
+        attachments: &[Bytes],
+    ) {
+        for frame in self.parsed(kind, namespace, id, json, attachments) {
+            self.engine.send_frame(session, &frame);
+        }
+    }
+
+    /// A packet as the parser writes it.
+    fn parsed(
+        &mut self,
+        kind: Kind,
+        namespace: &str,
+        id: Option<u64>,
+        json: &[u8],
+        attachments: &[Bytes],
+    ) -> Vec<Frame> {
+        let Some(parser) = &mut self.parser else {
+            return Vec::new();
+        };
+        let packet = Packet {
+            kind: kind.into(),
+            namespace,
+            id,
+            json: std::str::from_utf8(json).expect("JSON is written as UTF-8"),
+            attachments,
+        };
+        let mut frames = Vec::new();
+        let engine = &self.engine;
+        parser.encode(&packet, &mut |is_binary, bytes| {
+            frames.push(engine.frame(is_binary, &[bytes]));
+        });
+        frames
     }
 
     /// Sends a packet and its attachments, which nothing comes between.
@@ -163,6 +299,10 @@ impl Hub {
             kinds.1
         };
         let name = self.roster.namespace_name(self.namespace(socket));
+        if self.parser.is_some() {
+            let (name, json) = (name.to_owned(), &arena[payload.json.clone()]);
+            return self.send_parsed(session, kind, &name, id, json, attachments);
+        }
         self.scratch.clear();
         sio::put_head(&mut self.scratch, kind, attachments.len(), name, id);
         self.engine
@@ -177,69 +317,78 @@ impl Hub {
         to: Target,
         payload: &Payload,
         arena: &[u8],
-        is_volatile: bool,
+        flags: Flags,
+        awaits: Option<Awaits>,
     ) -> Applied {
         debug_assert!(
             self.fan_out.is_none(),
             "a broadcast ends before the next operation"
         );
-        let (namespace, selection) = match to {
+        let (namespace, selection) = match &to {
             Target::Socket(_) => return Applied::Done,
             Target::Namespace { namespace, except } => {
-                (namespace, self.roster.select(namespace, &[], &[], except))
+                let selection = self.roster.select(*namespace, &[], &[], *except);
+                (*namespace, selection)
             }
             Target::Select(select) => {
-                let namespace = select.namespace;
                 let (rooms, except) = (&select.rooms, &select.except);
-                (
-                    namespace,
-                    self.roster
-                        .select(namespace, rooms, except, select.except_socket),
-                )
+                let (namespace, except_socket) = (select.namespace, select.except_socket);
+                let selection = self.roster.select(namespace, rooms, except, except_socket);
+                (namespace, selection)
             }
         };
-        let attachments = &payload.attachments;
-        let kind = if attachments.is_empty() {
-            Kind::Event
-        } else {
-            Kind::BinaryEvent
+        let awaited = awaits.map(|awaits| self.await_all(namespace, awaits.timeout_ms));
+        let (ack, id) = awaited.unzip();
+        let json = &arena[payload.json.clone()];
+        let logged = self.with_offset(json, flags.is_volatile, id.is_some());
+        let (number, json) = match &logged {
+            Some((number, json)) => (*number, &json[..]),
+            None => (None, json),
         };
-        let name = self.roster.namespace_name(namespace);
-        self.scratch.clear();
-        sio::put_head(&mut self.scratch, kind, attachments.len(), name, None);
-        let mut frames = Vec::with_capacity(1 + attachments.len());
-        frames.push(
-            self.engine
-                .frame(false, &[&self.scratch, &arena[payload.json.clone()]]),
-        );
-        frames.extend(
-            attachments
-                .iter()
-                .map(|bytes| self.engine.frame(true, &[bytes])),
-        );
+        let mut frames = self.event_frames(namespace, json, &payload.attachments, id);
+        if flags.is_incompressible {
+            frames = frames.into_iter().map(Frame::incompressible).collect();
+        }
+        if number.is_some() {
+            self.log(namespace, &to, &frames);
+        }
         self.fan_out = Some(FanOut {
             frames,
             selection,
-            is_volatile,
+            is_volatile: flags.is_volatile,
+            ack,
+            number,
         });
-        Applied::FanOut
+        Applied::FanOut(ack)
     }
 
     /// Queues the broadcast for some hundred more of its receivers; `false` when it is done. What
     /// was queued is to be written before the next call, so that the first do not wait for the
-    /// last.
-    pub fn fan_out(&mut self) -> bool {
+    /// last. Receivers are added to `receivers`, if somebody wants to know them.
+    pub fn fan_out(&mut self, mut receivers: Option<&mut Vec<SocketKey>>) -> bool {
         let Some(mut fan_out) = self.fan_out.take() else {
             return false;
         };
         for _ in 0..FAN_OUT_BATCH {
             let Some(socket) = self.roster.next(&mut fan_out.selection) else {
+                if let Some(ack) = fan_out.ack {
+                    self.asked_all(ack);
+                }
                 return false;
             };
             let session = self.roster.sockets[socket.index()].session;
             if fan_out.is_volatile && !self.engine.is_writable(session) {
                 self.volatile_dropped += 1;
                 continue;
+            }
+            if fan_out.ack.is_some_and(|ack| !self.ask(ack, socket)) {
+                continue;
+            }
+            if let Some(receivers) = &mut receivers {
+                receivers.push(socket);
+            }
+            if let (Some(number), Some(ledger)) = (fan_out.number, &mut self.recovery) {
+                ledger.sent(socket, number);
             }
             for frame in &fan_out.frames {
                 self.engine.send_frame(session, frame);

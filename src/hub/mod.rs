@@ -7,9 +7,12 @@
 //! `Connected` and its `Disconnecting`; a client that breaks the protocol loses its session, and
 //! nobody else notices.
 
+mod acks;
 mod apply;
+mod expiry;
 mod packets;
 mod presence;
+mod recovery;
 
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
@@ -19,6 +22,12 @@ use std::{
 
 use slab::Slab;
 
+pub use self::acks::{AckError, Gathered};
+use self::{
+    acks::{Asked, Awaited},
+    expiry::Expiry,
+    recovery::Ledger,
+};
 use crate::{
     args::Args,
     codec::{
@@ -28,7 +37,9 @@ use crate::{
     engine::{self, Engine, Span, Transport},
     handshake::Handshake,
     id::{AckKey, NamespaceKey, SessionKey, SocketId, SocketKey},
-    namespace::{Roster, Selection},
+    namespace::{RoomChange, Roster, Selection},
+    op::Target,
+    parser::Parser,
     queue::Frame,
     reason::Reason,
     stats::Stats,
@@ -54,9 +65,17 @@ pub struct Hub {
     acks_made: u64,
     /// Which acknowledgement a client's answer means. Ordered, so that one socket's are together.
     ack_ids: BTreeMap<(SocketKey, u64), AckKey>,
+    /// Sockets whose time ends.
+    expiries: HashMap<SocketKey, Expiry>,
     alarms: Slab<Alarm>,
     wheel: Wheel,
     fan_out: Option<FanOut>,
+    /// A CONNECT to a namespace that does not exist, until it is admitted or refused.
+    asked: Option<Asked>,
+    /// Whether somebody wants to be asked about such namespaces.
+    is_asking: bool,
+    parser: Option<Box<dyn Parser>>,
+    recovery: Option<Box<Ledger>>,
     scratch: Vec<u8>,
     volatile_dropped: u64,
 }
@@ -65,6 +84,9 @@ pub struct Hub {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "a variant's sentence says what its fields are")]
 pub enum Event {
+    /// A client asks to join a namespace that does not exist: `asked` tells which, `admit` makes
+    /// it. If nobody does, the client is refused.
+    Unknown { session: SessionKey },
     /// A client asks to join; answered by `accept` or `refuse`.
     Connecting { socket: SocketKey },
     /// It has joined, and has been told.
@@ -81,6 +103,18 @@ pub enum Event {
         ack: AckKey,
         error: AckError,
     },
+    /// Everyone whom a broadcast asked has answered, or will not; `gathered` has the answers.
+    Gathered { ack: AckKey },
+    /// Something happened to a room (`tell_rooms`).
+    Room(RoomChange),
+    /// The socket's client has moved from polling to its WebSocket.
+    Upgraded { socket: SocketKey },
+    /// What had to wait for the socket's client has left.
+    Drained { socket: SocketKey },
+    /// The socket's time is nearly over.
+    Expiring { socket: SocketKey },
+    /// A socket that had left will not come back: its time to do so is over.
+    Expired { socket: SocketId },
     /// A socket is about to leave; it is still in its rooms.
     Disconnecting { socket: SocketKey, reason: Reason },
     /// It has left; its key is free after `poll_dead`.
@@ -89,42 +123,14 @@ pub enum Event {
     Engine(engine::Event),
 }
 
-/// Why an acknowledgement did not come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AckError {
-    /// Not in time.
-    Timeout,
-    /// The socket is gone. The official server never tells; emio tells at once.
-    Disconnected,
-    /// The socket owes too many already; the event was not sent.
-    TooMany,
-    /// The event could not be sent: its name is reserved, or its arguments are no JSON.
-    NotSent,
-    /// It came, and was not what the continuation takes.
-    Mismatch,
-}
-
-impl std::fmt::Display for AckError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            AckError::Timeout => "operation has timed out",
-            AckError::Disconnected => "socket has been disconnected",
-            AckError::TooMany => "too many acknowledgements are awaited",
-            AckError::NotSent => "the event could not be sent",
-            AckError::Mismatch => "the acknowledgement has other arguments",
-        })
-    }
-}
-
-impl std::error::Error for AckError {}
-
 /// What became of an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Applied {
     /// It is done, or there was nobody to do it for.
     Done,
-    /// A broadcast has begun: call `fan_out` until it is done.
-    FanOut,
+    /// A broadcast has begun: call `fan_out` until it is done. The acknowledgements of everyone
+    /// are awaited under this key.
+    FanOut(Option<AckKey>),
     /// This acknowledgement is awaited.
     Awaiting(AckKey),
     /// The acknowledgement that was to be awaited will not come.
@@ -192,13 +198,6 @@ enum CurrentPacket {
     Held(Held),
 }
 
-#[derive(Debug)]
-struct Awaited {
-    socket: SocketKey,
-    id: u64,
-    alarm: u32,
-}
-
 /// What a deadline is for.
 #[derive(Clone, Copy, Debug)]
 enum Alarm {
@@ -209,6 +208,10 @@ enum Alarm {
     /// The middleware has not decided.
     Join(SocketKey),
     Ack(AckKey),
+    /// The socket's credentials are about to expire, or have.
+    Expiry(SocketKey),
+    /// Somebody who might have come back has not.
+    Kept,
 }
 
 /// A broadcast on its way: the frames, and how far it has come.
@@ -216,14 +219,22 @@ struct FanOut {
     frames: Vec<Frame>,
     selection: Selection,
     is_volatile: bool,
+    /// What its receivers are to answer.
+    ack: Option<AckKey>,
+    /// Its number in the log.
+    number: Option<u64>,
 }
 
 // Outside.
 impl Hub {
     /// A hub with the namespace `/`.
-    pub fn new(engine: Engine) -> Hub {
+    pub fn new(mut engine: Engine) -> Hub {
+        let recovery = engine.config.recovery.clone().map(|config| {
+            let [a, b, c, d, ..] = engine.fill_secret();
+            Box::new(Ledger::new(config, [a, b, c, d]))
+        });
         let mut roster = Roster::default();
-        roster.define("/");
+        roster.define("/", 0);
         Hub {
             engine,
             roster,
@@ -238,9 +249,14 @@ impl Hub {
             acks: HashMap::new(),
             acks_made: 0,
             ack_ids: BTreeMap::new(),
+            expiries: HashMap::new(),
             alarms: Slab::new(),
             wheel: Wheel::new(),
             fan_out: None,
+            asked: None,
+            is_asking: false,
+            parser: None,
+            recovery,
             scratch: Vec::new(),
             volatile_dropped: 0,
         }
@@ -256,9 +272,65 @@ impl Hub {
         &self.engine
     }
 
-    /// Makes a namespace known, so that clients can join it.
-    pub fn define(&mut self, name: &str) -> NamespaceKey {
-        self.roster.define(name)
+    /// Makes a namespace known, so that clients can join it. The tag is for the caller to find its
+    /// handlers by; a namespace that is known keeps the one it has.
+    pub fn define(&mut self, name: &str, tag: u32) -> NamespaceKey {
+        self.roster.define(name, tag)
+    }
+
+    /// From now on a CONNECT to a namespace that does not exist is `Unknown` first.
+    pub fn ask_about_unknown(&mut self) {
+        self.is_asking = true;
+    }
+
+    /// From now on `Room` events tell what happens to rooms.
+    pub fn tell_rooms(&mut self) {
+        self.roster.tell_rooms();
+    }
+
+    /// Packets are read and written by this parser from now on, instead of as JSON text.
+    pub fn set_parser(&mut self, parser: Box<dyn Parser>) {
+        self.parser = Some(parser);
+    }
+
+    /// The namespace that the last `Unknown` was about, and the request of its client.
+    pub fn asked(&self) -> Option<(&str, Handshake<'_>)> {
+        let asked = self.asked.as_ref()?;
+        let handshake = self.engine.handshake_with(asked.session, &asked.auth);
+        Some((&asked.name, handshake))
+    }
+
+    /// Makes the namespace that was asked about, with this tag; its client's `Connecting` follows.
+    /// `None` if there are too many already, or nobody asked any more: the client is refused.
+    pub fn admit(&mut self, tag: u32) -> Option<NamespaceKey> {
+        let is_full =
+            self.roster.dynamic_count() >= self.engine.config.dynamic_namespaces_max as usize;
+        let asked = self.asked.take()?;
+        if is_full {
+            self.engine.stats.refused_by_limit += 1;
+            let message = "{\"message\":\"Too many namespaces\"}";
+            self.send_refusal(asked.session, &asked.name, message);
+            return None;
+        }
+        let namespace = self.roster.define_dynamic(&asked.name, tag);
+        let event = self.enter(asked.session, namespace, asked.name, asked.auth);
+        self.events.extend(event);
+        Some(namespace)
+    }
+
+    /// The tag that a namespace was made with.
+    pub fn tag(&self, namespace: NamespaceKey) -> u32 {
+        self.roster.tag(namespace)
+    }
+
+    /// Tells a namespace from those that had its key before it.
+    pub fn generation(&self, namespace: NamespaceKey) -> u32 {
+        self.roster.generation(namespace)
+    }
+
+    /// The namespaces that have this tag.
+    pub fn tagged(&self, tag: u32) -> impl Iterator<Item = NamespaceKey> {
+        self.roster.tagged(tag)
     }
 
     /// Time has passed, for the engine and for what waits here.
@@ -284,20 +356,30 @@ impl Hub {
     /// The next thing that happened.
     pub fn poll_event(&mut self) -> Option<Event> {
         self.current = CurrentPacket::None;
+        self.refuse_unknown();
         loop {
             if let Some((socket, reason)) = self.leaving.take() {
+                self.keep(socket, Some(reason));
                 self.roster.leave_all(socket);
                 let auth = self.auths.remove(&socket);
                 self.engine.discharge(auth.map_or(0, |auth| auth.len()));
-                self.gone.push(socket);
-                return Some(Event::Disconnected { socket, reason });
+                // What happened to its rooms comes first (spec 2.6.16).
+                self.events
+                    .push_front(Event::Disconnected { socket, reason });
+                for change in self.roster.take_changes().into_iter().rev() {
+                    self.events.push_front(Event::Room(change));
+                }
             }
+            let changes = self.roster.take_changes();
+            self.events.extend(changes.into_iter().map(Event::Room));
             if let Some(event) = self.events.pop_front() {
                 match event {
                     Event::Disconnecting { socket, reason } => {
                         self.leaving = Some((socket, reason));
                     }
-                    Event::Withdrawn { socket } => self.gone.push(socket),
+                    Event::Disconnected { socket, .. } | Event::Withdrawn { socket } => {
+                        self.gone.push(socket);
+                    }
                     _ => {}
                 }
                 return Some(event);
@@ -312,6 +394,12 @@ impl Hub {
                     None => continue,
                 }
             }
+            if let Some(takeover) = self.next_takeover() {
+                if let Some(event) = self.join_in(takeover) {
+                    return Some(event);
+                }
+                continue;
+            }
             if let Some(event) = self.hear()? {
                 return Some(event);
             }
@@ -323,7 +411,17 @@ impl Hub {
         while let Some(socket) = self.gone.pop() {
             self.roster.remove(socket);
         }
+        if self.engine.config.cleanup_empty_namespaces {
+            self.roster.forget_emptied();
+        }
         self.engine.poll_dead()
+    }
+
+    fn refuse_unknown(&mut self) {
+        if let Some(asked) = self.asked.take() {
+            let message = "{\"message\":\"Invalid namespace\"}";
+            self.send_refusal(asked.session, &asked.name, message);
+        }
     }
 
     /// The event that was told last: its name and its arguments.
@@ -413,6 +511,22 @@ impl Hub {
         self.roster.namespace_name(key)
     }
 
+    /// The connected sockets that are meant; each once.
+    pub fn selected(&self, to: &Target) -> Vec<SocketKey> {
+        match to {
+            Target::Socket(socket) if self.is_connected(*socket) => vec![*socket],
+            Target::Socket(_) => Vec::new(),
+            Target::Namespace { namespace, except } => {
+                self.roster.selected(*namespace, &[], &[], *except)
+            }
+            Target::Select(select) => {
+                let (rooms, except) = (&select.rooms, &select.except);
+                self.roster
+                    .selected(select.namespace, rooms, except, select.except_socket)
+            }
+        }
+    }
+
     /// Connected sockets of a namespace.
     pub fn members(&self, key: NamespaceKey) -> &[SocketKey] {
         self.roster.members(key)
@@ -469,15 +583,9 @@ impl Hub {
                     self.refuse(socket, "{\"message\":\"No decision in time\"}");
                 }
             }
-            Alarm::Ack(ack) => {
-                let awaited = self.acks.get_mut(&ack).expect("its alarm goes with it");
-                awaited.alarm = 0;
-                let socket = awaited.socket;
-                self.forget_ack(ack);
-                let error = AckError::Timeout;
-                self.events
-                    .push_back(Event::AckFailed { socket, ack, error });
-            }
+            Alarm::Ack(ack) => self.ack_expired(ack),
+            Alarm::Expiry(socket) => self.expired(socket),
+            Alarm::Kept => self.kept_alarmed(),
         }
     }
 
@@ -492,26 +600,6 @@ impl Hub {
         if alarm != 0 {
             self.wheel.cancel(alarm - 1);
             self.alarms.remove(alarm as usize - 1);
-        }
-    }
-
-    fn forget_ack(&mut self, ack: AckKey) {
-        let Some(Awaited { socket, id, alarm }) = self.acks.remove(&ack) else {
-            return;
-        };
-        self.clear_alarm(alarm);
-        self.ack_ids.remove(&(socket, id));
-        self.roster.sockets[socket.index()].acks_count -= 1;
-    }
-
-    fn fail_acks(&mut self, socket: SocketKey) {
-        while self.roster.sockets[socket.index()].acks_count > 0 {
-            let mut own = self.ack_ids.range((socket, 0)..=(socket, u64::MAX));
-            let (_, &ack) = own.next().expect("the socket counts what it owes");
-            self.forget_ack(ack);
-            let error = AckError::Disconnected;
-            self.events
-                .push_back(Event::AckFailed { socket, ack, error });
         }
     }
 }

@@ -2,7 +2,10 @@
 
 use std::ops::Range;
 
-use super::{Alarm, Client, CurrentPacket, Event, Held, Hub, Joining, Partial, millis};
+use super::{
+    Alarm, Client, CurrentPacket, Event, Held, Hub, Joining, Partial, acks::Asked, millis,
+    recovery::Takeover,
+};
 use crate::{
     codec::{
         json::{self, Bytes},
@@ -11,6 +14,7 @@ use crate::{
     engine::{self, Span},
     id::{NamespaceKey, SessionKey, SocketKey},
     namespace::Presence,
+    parser::{OwnedPacket, PacketKind},
     reason::Reason,
 };
 
@@ -35,6 +39,9 @@ impl Hub {
                 payload,
             } => self.hear_binary(session, &payload),
             engine::Event::Message {
+                session, payload, ..
+            } if self.parser.is_some() => self.hear_parsed(session, false, &payload),
+            engine::Event::Message {
                 session,
                 is_binary: false,
                 payload,
@@ -43,9 +50,28 @@ impl Hub {
                 self.drop_client(session, reason);
                 None
             }
-            engine::Event::Upgraded { .. } => None,
+            engine::Event::Upgraded { session } => {
+                self.tell_client(session, |socket| Event::Upgraded { socket });
+                None
+            }
+            engine::Event::Drained { session } => {
+                self.tell_client(session, |socket| Event::Drained { socket });
+                None
+            }
             other => Some(Event::Engine(other)),
         })
+    }
+
+    /// Tells something of each connected socket of a client.
+    fn tell_client(&mut self, session: SessionKey, event: impl Fn(SocketKey) -> Event) {
+        let mut next = self.clients[session.index()].first;
+        while let Some(socket) = next {
+            let member = &self.roster.sockets[socket.index()];
+            next = member.next;
+            if member.presence == Presence::Connected {
+                self.events.push_back(event(socket));
+            }
+        }
     }
 
     pub(super) fn hear_text(&mut self, session: SessionKey, span: Span) -> Option<Event> {
@@ -182,6 +208,9 @@ impl Hub {
     }
 
     pub(super) fn hear_binary(&mut self, session: SessionKey, span: &Span) -> Option<Event> {
+        if self.parser.is_some() {
+            return self.hear_parsed(session, true, span);
+        }
         let client = &mut self.clients[session.index()];
         let Some(partial) = &mut client.partial else {
             return self.fault(session);
@@ -245,9 +274,9 @@ impl Hub {
             return Some(Event::Packet { socket, ack: id });
         }
         // Unknown and late ids are ignored (spec 2.7.3).
-        let ack = *self.ack_ids.get(&(socket, id?))?;
-        self.forget_ack(ack);
-        Some(Event::Acked { socket, ack })
+        let id = id?;
+        let ack = *self.ack_ids.get(&(socket, id))?;
+        self.answered(socket, id, ack)
     }
 
     pub(super) fn hear_connect(
@@ -263,9 +292,53 @@ impl Hub {
             return self.fault(session);
         }
         let Some(namespace) = namespace else {
-            self.send_refusal(session, &name, "{\"message\":\"Invalid namespace\"}");
+            self.asked = Some(Asked {
+                session,
+                name,
+                auth,
+            });
+            if self.is_asking {
+                return Some(Event::Unknown { session });
+            }
+            self.refuse_unknown();
             return None;
         };
+        self.join_in(Takeover {
+            session,
+            namespace,
+            name,
+            auth,
+        })
+    }
+
+    /// A client asks to join a namespace that exists. If it comes back while its old connection
+    /// seems to be there, that is ended first.
+    pub(super) fn join_in(&mut self, connect: Takeover) -> Option<Event> {
+        if self.recovery.is_some() && self.takes_over(&connect) {
+            self.wait_for_takeover(connect);
+            return None;
+        }
+        let Takeover {
+            session,
+            namespace,
+            name,
+            auth,
+        } = connect;
+        // It may have had to wait.
+        if !self.engine.is_open(session) {
+            return None;
+        }
+        self.enter(session, namespace, name, auth)
+    }
+
+    /// A client is joining a namespace that exists.
+    pub(super) fn enter(
+        &mut self,
+        session: SessionKey,
+        namespace: NamespaceKey,
+        name: Box<str>,
+        auth: Box<str>,
+    ) -> Option<Event> {
         let first = self.clients[session.index()].first;
         let count =
             std::iter::successors(first, |key| self.roster.sockets[key.index()].next).count();
@@ -276,6 +349,7 @@ impl Hub {
         let secret = self.engine.fill_secret();
         let socket = self.roster.enter(secret, namespace, session, first);
         self.clients[session.index()].first = Some(socket);
+        self.meet(socket, &auth);
         let delay = self.engine.config.decision_timeout;
         let alarm = self.set_alarm(Alarm::Join(socket), millis(delay));
         let fits = self.engine.charge(auth.len());
@@ -322,6 +396,77 @@ impl Hub {
             Reason::ForcedServerClose
         };
         self.drop_client(session, reason);
+    }
+}
+
+// Packets in, by a parser that was set.
+impl Hub {
+    fn hear_parsed(&mut self, session: SessionKey, is_binary: bool, span: &Span) -> Option<Event> {
+        let message = self.engine.bytes(span);
+        let parser = self.parser.as_mut().expect("there is a parser");
+        let Ok(packet) = parser.decode(message, is_binary) else {
+            return self.fault(session);
+        };
+        if !self.is_acceptable(&packet) {
+            return self.fault(session);
+        }
+        let OwnedPacket {
+            kind,
+            namespace,
+            id,
+            json,
+            attachments,
+        } = packet;
+        let known = self.roster.namespace(&namespace);
+        let socket = known.and_then(|namespace| self.socket_in(session, namespace));
+        if kind == PacketKind::Connect {
+            return self.hear_connect(session, known, socket, namespace.into(), json.into());
+        }
+        let Some(socket) = socket else {
+            return self.fault(session);
+        };
+        if kind == PacketKind::Disconnect {
+            self.disconnect(socket, Reason::ClientNamespaceDisconnect);
+            return None;
+        }
+        let held = Held {
+            is_ack: kind == PacketKind::Ack,
+            id,
+            json: json.into(),
+            attachments,
+        };
+        match self.roster.sockets[socket.index()].presence {
+            Presence::Joining => self.hold_for_join(session, socket, held),
+            _ => self.hear_held(socket, held),
+        }
+    }
+
+    /// Whether a packet that a parser has read is one that a client may send.
+    fn is_acceptable(&self, packet: &OwnedPacket) -> bool {
+        let config = &self.engine.config;
+        let (names, depth) = (
+            config.name_bytes_max as usize,
+            config.json_depth_max as usize,
+        );
+        let attachments = packet.attachments.len();
+        let is_json = packet.json.is_empty() || json::check(&packet.json, depth).is_ok();
+        if !packet.namespace.starts_with('/') || packet.namespace.len() > names || !is_json {
+            return false;
+        }
+        if attachments > config.attachments_max as usize
+            || json::check_placeholders(&packet.json, attachments).is_err()
+        {
+            return false;
+        }
+        match packet.kind {
+            PacketKind::Connect => packet.json.is_empty() || packet.json.starts_with('{'),
+            PacketKind::Disconnect => packet.json.is_empty(),
+            PacketKind::Event => {
+                sio::split_event(&packet.json).is_ok_and(|(name, _)| name.len() <= names)
+            }
+            PacketKind::Ack => packet.id.is_some() && packet.json.starts_with('['),
+            PacketKind::ConnectError => false,
+        }
     }
 }
 

@@ -31,12 +31,18 @@ impl Hub {
         let alarm = std::mem::take(&mut joining.alarm);
         let held = std::mem::take(&mut joining.held);
         self.clear_alarm(alarm);
-        self.scratch.clear();
-        let name = self.roster.namespace_name(namespace);
-        sio::put_head(&mut self.scratch, Kind::Connect, 0, name, None);
+        self.welcome_back(socket);
         let id = self.roster.id(socket).text();
-        self.engine
-            .send_text(session, &[&self.scratch, b"{\"sid\":\"", &id, b"\"}"]);
+        match self.pid(socket) {
+            Some(pid) => {
+                let json: [&[u8]; 5] = [b"{\"sid\":\"", &id, b"\",\"pid\":\"", &pid, b"\"}"];
+                self.send_plain(session, Kind::Connect, namespace, &json);
+            }
+            None => {
+                let json: [&[u8]; 3] = [b"{\"sid\":\"", &id, b"\"}"];
+                self.send_plain(session, Kind::Connect, namespace, &json);
+            }
+        }
         self.events.push_back(Event::Connected { socket });
         for held in held {
             self.joining
@@ -78,8 +84,12 @@ impl Hub {
     }
 
     pub(super) fn send_refusal(&mut self, session: SessionKey, namespace: &str, error: &str) {
+        let kind = Kind::ConnectError;
+        if self.parser.is_some() {
+            return self.send_parsed(session, kind, namespace, None, error.as_bytes(), &[]);
+        }
         self.scratch.clear();
-        sio::put_head(&mut self.scratch, Kind::ConnectError, 0, namespace, None);
+        sio::put_head(&mut self.scratch, kind, 0, namespace, None);
         self.engine
             .send_text(session, &[&self.scratch, error.as_bytes()]);
     }
@@ -103,9 +113,12 @@ impl Hub {
                 self.engine.release_handshake(session);
             }
         }
+        self.clear_expiry(socket);
+        self.note_leaving(socket);
         match presence {
             // The handshake stays: another CONNECT is to be judged by the same headers.
             Presence::Joining => {
+                self.keep(socket, None);
                 self.roster.leave_all(socket);
                 self.fail_acks(socket);
                 self.events.push_back(Event::Withdrawn { socket });

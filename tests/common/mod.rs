@@ -83,6 +83,7 @@ pub enum Told {
     Text(SessionKey, String),
     Binary(SessionKey, Vec<u8>),
     Upgraded(SessionKey),
+    Drained(SessionKey),
     Closed(SessionKey, Reason),
     Request(ConnKey, u32, String, Vec<u8>),
     RawOpened(ConnKey, u32, String),
@@ -400,6 +401,7 @@ impl World {
                 session, payload, ..
             } => Told::Binary(session, bytes(&payload)),
             Event::Upgraded { session } => Told::Upgraded(session),
+            Event::Drained { session } => Told::Drained(session),
             Event::Closed { session, reason } => Told::Closed(session, reason),
             Event::Request {
                 conn,

@@ -654,7 +654,7 @@ fn emit(app: &mut Chat, me: &Peer<'_, Chat>, whom: &Whom, load: Load, volatile: 
 
 fn emit_one(peer: &Peer<'_, Chat>, token: u64, load: Load, volatile: bool) {
     if volatile {
-        peer.emit_volatile("event", args(token, load));
+        peer.volatile().emit("event", args(token, load));
     } else {
         peer.emit("event", args(token, load));
     }

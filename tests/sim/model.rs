@@ -742,7 +742,9 @@ impl Model {
                 let at = owed.iter().rposition(what).expect("it was owed");
                 owed.remove(at);
             }
-            Err(AckError::Mismatch | AckError::NotSent) => panic!("{token}: {answer:?}"),
+            Err(AckError::Mismatch | AckError::NotSent | AckError::TooLarge) => {
+                panic!("{token}: {answer:?}")
+            }
         }
         self.asks.get_mut(&token).expect("it was there").is_resolved = true;
     }
