@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use emio::{Args, Config, ConnKey, Crank, Dispatch, Entropy, Socket};
+use emio::{Args, Config, ConnKey, Crank, Dispatch, Entropy, Recovery, Socket};
 
 /// The system's allocator, with counters.
 struct Counting;
@@ -69,8 +69,11 @@ struct World {
 
 impl World {
     fn new() -> World {
+        World::with(Config::default())
+    }
+
+    fn with(config: Config) -> World {
         let now = Instant::now();
-        let config = Config::default();
         let mut crank = Crank::new((), config, Box::new(Numbers(1)), now, 0);
         crank.on_raw("echo", |_, socket: Socket<'_, ()>, args: Args<'_>| {
             socket.emit("echo", args);
@@ -137,10 +140,8 @@ fn frame(text: &str) -> Vec<u8> {
     frame
 }
 
-// One test, because the counters are the process's.
-#[test]
-fn an_idle_client_owns_no_heap_block_and_an_echo_allocates_nothing() {
-    let mut world = World::new();
+/// Fills a world with idle clients; what one of them costs.
+fn fill(world: &mut World) -> (Vec<ConnKey>, f64) {
     let mut clients: Vec<ConnKey> = Vec::with_capacity(20_000);
     for _ in 0..64 {
         let client = world.client();
@@ -155,7 +156,41 @@ fn an_idle_client_owns_no_heap_block_and_an_echo_allocates_nothing() {
     let blocks = BLOCKS.load(Relaxed) - blocks;
     assert!(blocks < 16, "{blocks} more blocks for 16,320 more clients");
     // 16,384 is a power of two, so that vectors that double are full: this is the exact figure.
-    let each = bytes as f64 / 16_320.0;
+    (clients, bytes as f64 / 16_320.0)
+}
+
+/// Everything that can be asked for and concerns each client.
+fn with_everything_on() -> World {
+    let mut world = World::with(Config {
+        recovery: Some(Recovery::default()),
+        ..Config::default()
+    });
+    let mut namespace = world.crank.of("/");
+    namespace
+        .middleware(|(), _, _| Ok(()))
+        .event_middleware(|(), _, _, _| Ok(()))
+        .on_any(|(), _, _, _| {})
+        .on_any_outgoing(|(), _, _, _| {})
+        .on_room(|(), _, _, _| {})
+        .on_upgrade(|(), _| {})
+        .on_drain(|(), _| {})
+        .on_expiring(|(), _| {})
+        .on_connect(|(), _| {})
+        .on_disconnecting(|(), _, _| {})
+        .on_disconnect(|(), _, _| {});
+    world.crank.of_pattern("/dynamic-#");
+    world
+}
+
+// One test, because the counters are the process's.
+#[test]
+fn an_idle_client_owns_no_heap_block_and_an_echo_allocates_nothing() {
+    let (_, each) = fill(&mut with_everything_on());
+    println!("an idle client, everything on, recovery too: {each:.1} bytes, 0 blocks");
+    assert!(each <= 457.0, "{each} bytes with everything on");
+
+    let mut world = World::new();
+    let (clients, each) = fill(&mut world);
     println!("an idle WebSocket client in one namespace: {each:.1} bytes, 0 blocks");
     assert!(each <= 320.0, "{each} bytes for an idle client");
 

@@ -10,7 +10,7 @@ import WebSocket from "ws";
 import { Program, once, request, run, sleep, test, until } from "./lib/harness.mjs";
 
 // Features of the contract that the server does not have yet: their cases are not run.
-const LATER = ["recovered", "dyn", "sockmw", "cookie"];
+const LATER = ["cookie"];
 
 const MODES = {
   polling: { transports: ["polling"] },
