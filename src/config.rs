@@ -130,12 +130,19 @@ pub struct Config {
     pub name_bytes_max: u32,
     /// Default 1,024. Acknowledgements one socket may owe; a further `emit_with_ack` fails at once.
     pub pending_acks_max: u32,
-    /// Default 8 MiB. Bytes queued for one connection; when a message finds more, the connection is
-    /// closed with `transport error`. (uWebSockets 1 MiB by default, Redis pub/sub 8 MiB soft)
+    /// Default 8 MiB. Bytes queued for one connection; when a message finds more, `overflow` says
+    /// what happens. (uWebSockets 1 MiB by default, Redis pub/sub 8 MiB soft)
     pub backlog_bytes_max: u32,
-    /// Default 64 MiB. Bytes queued in the process, each shared frame counted once; beyond it a
-    /// connection that already has a backlog is closed when more is sent to it.
+    /// Default 64 MiB. Bytes queued in the process, each shared frame counted once; beyond it
+    /// `overflow` says what happens when more is sent to a connection whose backlog is larger than
+    /// an equal share.
     pub backlog_bytes_process_max: u64,
+    /// Close by default. What happens to a message for a client whose backlog is full. (official
+    /// and peers: nothing, socketioxide: an error after 128 packets, uWebSockets: drop or close)
+    pub overflow: Overflow,
+    /// Drop by default. What happens to a volatile event for a client that cannot be written to.
+    /// (official: dropped)
+    pub volatile: Volatile,
     /// Default 10,000. Operations from other threads not yet applied; beyond it they are refused
     /// with an error.
     pub mailbox_max: u32,
@@ -187,6 +194,8 @@ impl Default for Config {
             pending_acks_max: 1_024,
             backlog_bytes_max: 8 * 1024 * 1024,
             backlog_bytes_process_max: 64 * 1024 * 1024,
+            overflow: Overflow::Close,
+            volatile: Volatile::Drop,
             mailbox_max: 10_000,
             json_depth_max: 100,
         }
@@ -248,6 +257,35 @@ impl Default for Transports {
             websocket: true,
         }
     }
+}
+
+/// What happens to a message for a client whose backlog is full: more than
+/// [`Config::backlog_bytes_max`] wait for it, or more than its share while the process is over
+/// [`Config::backlog_bytes_process_max`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Overflow {
+    /// Its connection is closed with `transport error`.
+    #[default]
+    Close,
+    /// An event is dropped whole, with its attachments, and counted; what waits already is sent.
+    /// So is a message of an application's WebSocket, and one of `emio::engine`. Acknowledgements
+    /// to the client and the protocol's own packets are never dropped; should twice the budget
+    /// wait, the connection is closed after all.
+    DropNewest,
+}
+
+/// What happens to a volatile event for a client that cannot be written to: the kernel did not take
+/// all of what was sent before, or the client polls and has no request waiting.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Volatile {
+    /// It is dropped.
+    #[default]
+    Drop,
+    /// It waits, in the place of the one that waited before, and is sent when the client can be
+    /// written to. One event for each client; it is sent earlier, and no longer replaced, if
+    /// something else is sent to the client, which must not overtake it. One that is larger than
+    /// [`Config::backlog_bytes_max`], or comes when the process is over its budget, is dropped.
+    Latest,
 }
 
 /// What a session keeps of the request that opened it, after its first namespace was decided.

@@ -104,7 +104,7 @@ pub use crate::{
     app::{App, Cause, Outcome, Problem, Refusal},
     args::{Args, FromArgs, OwnedArgs},
     codec::json::{Bytes, Error as ArgsError},
-    config::{Config, KeepHeaders, Recovery, Transports},
+    config::{Config, KeepHeaders, Overflow, Recovery, Transports, Volatile},
     cors::{Cors, Origin},
     crank::{Crank, Namespace, RawNamespace},
     dispatch::Dispatch,

@@ -31,8 +31,11 @@ pub struct Stats {
     pub messages_in: u64,
     /// Engine.IO messages sent, each receiver counted.
     pub messages_out: u64,
-    /// Volatile messages that were dropped.
+    /// Volatile messages that were dropped, or replaced by later ones.
     pub volatile_dropped: u64,
+    /// Events that were dropped because too much waited for their receiver
+    /// (`Overflow::DropNewest`), each receiver counted.
+    pub overflow_dropped: u64,
     /// Requests and connections refused because of a limit.
     pub refused_by_limit: u64,
     /// Connections dropped because their address had too many.

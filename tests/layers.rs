@@ -43,6 +43,7 @@ const LAYERS: [&[&str]; 7] = [
         "engine/lifecycle",
         "engine/commands",
         "engine/output",
+        "engine/overflow",
         "hub/mod",
         "hub/acks",
         "hub/apply",
@@ -50,6 +51,7 @@ const LAYERS: [&[&str]; 7] = [
         "hub/packets",
         "hub/presence",
         "hub/recovery",
+        "hub/volatile",
     ],
     &[
         "app", "dispatch", "outbox", "raw", "request", "socket", "to", "token",

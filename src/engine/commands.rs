@@ -94,11 +94,12 @@ impl Engine {
 
     /// Bytes queued for the session.
     pub fn backlog_bytes(&self, session: SessionKey) -> usize {
+        let latest_bytes = self.latest_bytes(session);
         let session = &self.sessions[session.index()];
         let conn = session
             .websocket()
             .map_or(0, |ws| self.conns[ws.index()].queue.bytes());
-        session.queue.bytes() + conn
+        session.queue.bytes() + conn + latest_bytes
     }
 
     /// Sends a text message made of these parts.
@@ -123,6 +124,9 @@ impl Engine {
 
     /// Sends a message that others receive as well.
     pub fn send_frame(&mut self, session: SessionKey, frame: &Frame) {
+        if !self.latest.is_empty() {
+            self.send_latest(session);
+        }
         let Some(state) = self.sessions.get(session.index()) else {
             return;
         };

@@ -243,6 +243,7 @@ impl Engine {
                 while let Some(frame) = queue.pop() {
                     self.output_message(key, &frame);
                 }
+                self.send_latest(session);
                 Look::Event(Event::Upgraded { session })
             }
             // The server closed the session meanwhile: what waits, then the close frame.
@@ -363,7 +364,7 @@ impl Engine {
 impl Engine {
     /// Sends a message over an application's WebSocket. A stale serial changes nothing.
     pub fn raw_send(&mut self, key: ConnKey, serial: u32, is_binary: bool, data: &[u8]) {
-        if !self.is_raw(key, serial) {
+        if !self.is_raw(key, serial) || !self.admit_raw(key) {
             return;
         }
         self.stats.messages_out += 1;
@@ -376,6 +377,7 @@ impl Engine {
             ws::put_head(out, opcode, data.len());
             out.extend_from_slice(data);
         });
+        self.conclude();
     }
 
     /// Closes an application's WebSocket with this code.

@@ -247,6 +247,7 @@ impl Engine {
         if let Some(hello) = session.hello.take() {
             self.hello_bytes -= hello.bytes_held() as u64;
         }
+        self.latest.remove(&key);
         self.session_timers.cancel(slot(key));
         match carrier {
             Carrier::Polling { get, .. } | Carrier::Probing { get, .. } => {

@@ -16,6 +16,7 @@
 //!   frames.rs      WebSocket frames in, for sessions and for applications
 //!   lifecycle.rs   opening, closing, losing, deadlines
 //!   output.rs      what leaves: encoded, gathered, queued, written
+//!   overflow.rs    clients that do not keep up
 //!   commands.rs    what an application may ask, and what it may do
 //!   mod.rs         the type, its inputs and outputs
 //! ```
@@ -24,6 +25,7 @@ mod commands;
 mod frames;
 mod lifecycle;
 mod output;
+mod overflow;
 mod polling;
 mod requests;
 mod server;
@@ -81,6 +83,10 @@ pub struct Engine {
     is_judged: bool,
     tells_drained: bool,
     is_shut: bool,
+    /// What is sent belongs to one event that the overflow policy has let in.
+    is_admitted: bool,
+    /// The last volatile event for each client that could not be written to.
+    latest: HashMap<SessionKey, Vec<Frame>>,
     serial: u32,
     entropy: Box<dyn Entropy>,
     gauge: Gauge,
@@ -279,6 +285,8 @@ impl Engine {
             is_judged: false,
             tells_drained: false,
             is_shut: false,
+            is_admitted: false,
+            latest: HashMap::new(),
             serial: u32::from_ne_bytes(serial),
             entropy,
             gauge_idle_bytes: gauge.bytes(),
@@ -546,6 +554,9 @@ impl Engine {
         }
         if has_waited && self.holds_request(key) {
             self.resumed.push_back(key);
+        }
+        if !self.latest.is_empty() {
+            self.has_caught_up(key);
         }
         let conn = &mut self.conns[key.index()];
         if conn.queue.is_empty() && conn.state == State::Closing {

@@ -7,7 +7,7 @@ use crate::{
     codec::ws,
     conn::State,
     id::{ConnKey, SessionKey},
-    queue::{Frame, Queue},
+    queue::Frame,
     reason::Reason,
     session::Carrier,
 };
@@ -17,6 +17,9 @@ impl Engine {
     /// Encodes one message for a session's carrier, without a copy where the connection is being
     /// read.
     pub(super) fn send(&mut self, session: SessionKey, put: &mut dyn FnMut(&mut Vec<u8>)) {
+        if !self.latest.is_empty() {
+            self.send_latest(session);
+        }
         let Some(state) = self.sessions.get(session.index()) else {
             return;
         };
@@ -54,9 +57,7 @@ impl Engine {
     /// Queues a message for a session that polls, whose parked GET is answered at the turn's end.
     /// If the backlog is full already, the session ends.
     pub(super) fn hold(&mut self, key: SessionKey, frame: Frame) {
-        let backlog_bytes = self.sessions[key.index()].queue.cost();
-        let is_full = backlog_bytes > self.config.backlog_bytes_max as usize;
-        if is_full || self.is_over_budget(backlog_bytes) {
+        if self.is_too_much(self.sessions[key.index()].queue.cost()) {
             self.stats.refused_by_limit += 1;
             return self.end_session(key, Reason::TransportError, b"1");
         }
@@ -135,30 +136,13 @@ impl Engine {
         if matches!(conn.state, State::Dead | State::Lingering) {
             return false;
         }
-        let backlog_bytes = match &conn.queue {
-            // The last words are no message: what is queued before them goes out in order.
-            _ if conn.state == State::WsClosing => return true,
-            Queue::Idle | Queue::One(_) => return true,
-            queue => queue.cost(),
-        };
-        let is_full = backlog_bytes > self.config.backlog_bytes_max as usize;
-        if !is_full && !self.is_over_budget(backlog_bytes) {
+        // The last words are no message: what is queued before them goes out in order.
+        if conn.state == State::WsClosing || !self.is_too_much(self.backlog_cost(key)) {
             return true;
         }
         self.stats.refused_by_limit += 1;
         self.lose(key, Reason::TransportError);
         false
-    }
-
-    /// Whether the process holds too much output, and this backlog is part of it.
-    ///
-    /// Only those who hold more than an equal share of the budget pay for it.
-    pub(super) fn is_over_budget(&self, backlog_bytes: usize) -> bool {
-        let budget = self.config.backlog_bytes_process_max;
-        let owners = (self.conns.len() + self.sessions.len()) as u64;
-        backlog_bytes > 0
-            && self.gauge.bytes().saturating_sub(self.retained_bytes) > budget
-            && backlog_bytes as u64 > budget / owners.max(1)
     }
 
     pub(super) fn mark_dirty(&mut self, key: ConnKey) {
@@ -183,7 +167,7 @@ impl Engine {
 
     /// What could not be written waits, for as long as the peer takes some of it now and then.
     pub(super) fn wait_for_writing(&mut self, key: ConnKey, has_progressed: bool) {
-        if self.is_over_budget(self.conns[key.index()].queue.cost()) {
+        if self.is_over_budget(self.conns[key.index()].queue.cost(), self.slack()) {
             self.stats.refused_by_limit += 1;
             return self.lose(key, Reason::TransportError);
         }

@@ -119,6 +119,9 @@ impl Engine {
         match self.sessions[session.index()].step(Input::Get(key)) {
             Step::Park => {
                 self.conns[key.index()].state = State::Poll(session);
+                if self.sessions[session.index()].queue.is_empty() {
+                    self.send_latest(session);
+                }
                 let state = &self.sessions[session.index()];
                 let is_probed = matches!(state.carrier, Carrier::Probing { probed: true, .. });
                 if is_probed || !state.queue.is_empty() {

@@ -73,14 +73,20 @@ impl Socket<'_> {
         }
     }
 
-    /// Sends a text message.
+    /// Sends a text message. `Config::overflow` says what happens if too much waits for the client.
     pub fn send_text(&mut self, text: &str) {
-        self.engine.send_text(self.key, &[text.as_bytes()]);
+        if self.engine.admit(self.key) {
+            self.engine.send_text(self.key, &[text.as_bytes()]);
+            self.engine.conclude();
+        }
     }
 
-    /// Sends a binary message.
+    /// Sends a binary message; the same holds.
     pub fn send_binary(&mut self, data: &[u8]) {
-        self.engine.send_binary(self.key, data);
+        if self.engine.admit(self.key) {
+            self.engine.send_binary(self.key, data);
+            self.engine.conclude();
+        }
     }
 
     /// Closes the session once what was sent is on its way.

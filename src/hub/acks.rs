@@ -19,7 +19,8 @@ pub enum AckError {
     Disconnected,
     /// The socket owes too many already; the event was not sent.
     TooMany,
-    /// The event could not be sent: its name is reserved, or its arguments are no JSON.
+    /// The event was not sent: its name is reserved, its arguments are no JSON, or too much waits
+    /// for the client (`Overflow::DropNewest`).
     NotSent,
     /// It came, and was not what the continuation takes.
     Mismatch,

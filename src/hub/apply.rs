@@ -150,20 +150,31 @@ impl Hub {
         if matches!(member.presence, Presence::Leaving(_) | Presence::Gone) {
             return failed(AckError::Disconnected);
         }
-        if flags.is_volatile && !self.engine.is_writable(member.session) {
-            self.volatile_dropped += 1;
+        let session = member.session;
+        if flags.is_volatile && !self.engine.is_writable(session) {
+            // Nobody knows when one that waits is sent, if ever: too long for an answer.
+            if awaits.is_some() {
+                self.volatile_dropped += 1;
+                return failed(AckError::NotSent);
+            }
+            self.miss(socket, payload, arena);
+            return Applied::Done;
+        }
+        if awaits.is_some() && self.owes_much(socket) {
+            return Applied::Failed(AckError::TooMany);
+        }
+        if !self.engine.admit(session) {
             return failed(AckError::NotSent);
         }
         let kinds = (Kind::Event, Kind::BinaryEvent);
         let Some(awaits) = awaits else {
             self.send_event(socket, payload, arena, flags.is_volatile);
+            self.engine.conclude();
             return Applied::Done;
         };
-        if self.owes_much(socket) {
-            return Applied::Failed(AckError::TooMany);
-        }
         let (ack, id) = self.await_one(socket, awaits.timeout_ms);
         self.send_packet(socket, kinds, Some(id), payload, arena);
+        self.engine.conclude();
         Applied::Awaiting(ack)
     }
 
@@ -194,7 +205,7 @@ impl Hub {
     }
 
     /// An event and its attachments, to be shared.
-    fn event_frames(
+    pub(super) fn event_frames(
         &mut self,
         namespace: NamespaceKey,
         json: &[u8],
@@ -378,10 +389,14 @@ impl Hub {
             };
             let session = self.roster.sockets[socket.index()].session;
             if fan_out.is_volatile && !self.engine.is_writable(session) {
-                self.volatile_dropped += 1;
+                self.miss_frames(session, &fan_out.frames);
+                continue;
+            }
+            if !self.engine.admit(session) {
                 continue;
             }
             if fan_out.ack.is_some_and(|ack| !self.ask(ack, socket)) {
+                self.engine.conclude();
                 continue;
             }
             if let Some(receivers) = &mut receivers {
@@ -393,6 +408,7 @@ impl Hub {
             for frame in &fan_out.frames {
                 self.engine.send_frame(session, frame);
             }
+            self.engine.conclude();
         }
         self.fan_out = Some(fan_out);
         true

@@ -13,6 +13,7 @@ mod expiry;
 mod packets;
 mod presence;
 mod recovery;
+mod volatile;
 
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
