@@ -26,6 +26,10 @@ pub trait Dispatch {
     /// A connection that is over: drop its stream.
     fn poll_dead(&mut self) -> Option<ConnKey>;
 
-    /// Whether it was asked to end. The loop then waits for the last connections, for a while.
+    /// Whether new connections are let in; `false` for good once it was asked to end.
+    fn is_accepting(&self) -> bool;
+
+    /// Whether everyone was told that it ends. The loop then waits for the last connections, for a
+    /// while.
     fn is_closing(&self) -> bool;
 }

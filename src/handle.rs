@@ -9,6 +9,7 @@ use std::{
         Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
+    time::Duration,
 };
 
 use serde::Serialize;
@@ -64,9 +65,21 @@ impl<A: App> Handle<A> {
 
     /// Ends the server: each socket's `on_disconnect` gets `Reason::ServerShuttingDown`, clients
     /// see their transport close (and will try to come back), `run` returns. A program that wants
-    /// to end so on Ctrl-C calls it from the thread that waits for signals, as the demo does.
+    /// to end so on Ctrl-C calls it from the thread that waits for signals. See also `shutdown`.
     pub fn close(&self) -> Result<(), HandleError> {
         self.mailbox.post(Errand::Close)
+    }
+
+    /// Ends the server within `grace`, so that its clients do not all come back at the same time.
+    /// At once nobody is accepted any more and handshakes get 503. Clients are then told in even
+    /// slices, the first now: what was sent to one leaves before its transport closes, and its
+    /// sockets' `on_disconnect` gets `Reason::ServerShuttingDown`. A client that polls is told
+    /// when it asks, at the latest at the end of `grace`.
+    ///
+    /// `run` returns when the last client has gone, and three seconds after `grace` in any case.
+    /// Called again, those left are spread over the new time; `close` tells them all.
+    pub fn shutdown(&self, grace: Duration) -> Result<(), HandleError> {
+        self.mailbox.post(Errand::Shutdown(grace))
     }
 }
 

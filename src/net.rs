@@ -211,7 +211,7 @@ impl Net {
                 .next_deadline()
                 .map(|at| at.saturating_duration_since(now));
             let rest = self.rests_until.map(|at| at.saturating_duration_since(now));
-            let end = self.closing_since.map(|_| CLOSING_TICK);
+            let end = server.is_closing().then_some(CLOSING_TICK);
             [sleep_max, deadline, rest, end].into_iter().flatten().min()
         };
         match self.poll.poll(&mut self.events, sleep) {
@@ -410,12 +410,14 @@ impl Net {
 
     /// Whether a server that was asked to end has nothing left to do, or took too long.
     fn has_ended(&mut self, server: &mut impl Dispatch, now: Instant) -> bool {
+        if !server.is_accepting() {
+            self.listeners.clear();
+            self.is_accepting = false;
+        }
         if !server.is_closing() {
             return false;
         }
         let since = *self.closing_since.get_or_insert(now);
-        self.listeners.clear();
-        self.is_accepting = false;
         server.engine().stats().connections == 0 || now - since > CLOSING_MAX
     }
 }

@@ -4,7 +4,7 @@
 //! by an id that is never reused, so a late token changes nothing; one that is dropped unused
 //! refuses, so that nobody waits for a decision that was forgotten.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 use serde::Serialize;
 
@@ -47,6 +47,7 @@ pub enum Errand {
         response: Response,
     },
     Close,
+    Shutdown(Duration),
 }
 
 /// An event from elsewhere.

@@ -44,6 +44,7 @@ const LAYERS: [&[&str]; 7] = [
         "engine/commands",
         "engine/output",
         "engine/overflow",
+        "engine/ending",
         "hub/mod",
         "hub/acks",
         "hub/apply",

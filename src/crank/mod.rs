@@ -72,7 +72,6 @@ pub struct Crank<A: App> {
     files: Files,
     mailbox: Arc<Mailbox<A>>,
     post: Arc<dyn Post>,
-    is_closing: bool,
 }
 
 type Failure = Box<dyn error::Error + Send + Sync>;
@@ -251,8 +250,12 @@ impl<A: App> Dispatch for Crank<A> {
         self.hub.poll_dead()
     }
 
+    fn is_accepting(&self) -> bool {
+        !self.hub.engine().is_ending()
+    }
+
     fn is_closing(&self) -> bool {
-        self.is_closing
+        self.hub.engine().is_shut()
     }
 }
 

@@ -75,7 +75,6 @@ impl<A: App> Crank<A> {
             files,
             mailbox,
             post,
-            is_closing: false,
         }
     }
 
@@ -341,10 +340,14 @@ impl<A: App> Crank<A> {
 
     /// Ends the server in order; see [`Handle::close`].
     pub fn close(&mut self) {
-        if !self.is_closing {
-            self.is_closing = true;
+        if !self.hub.engine().is_shut() {
             self.hub.shut_down();
         }
+    }
+
+    /// Ends the server within `grace`; see [`Handle::shutdown`].
+    pub fn shutdown(&mut self, grace: Duration) {
+        self.hub.engine_mut().wind_down(grace);
     }
 }
 

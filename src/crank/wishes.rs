@@ -220,6 +220,7 @@ impl<A: App> Crank<A> {
                 self.hub.engine_mut().respond(conn, serial, response);
             }
             Errand::Close => self.close(),
+            Errand::Shutdown(grace) => self.shutdown(grace),
         }
     }
 

@@ -33,7 +33,7 @@ impl Engine {
         let hello_bytes = self.hello_bytes + hello.bytes_held() as u64;
         let is_full = self.sessions.len() >= self.config.sessions_max as usize
             || hello_bytes > self.config.handshake_bytes_max;
-        if self.is_shut || is_full {
+        if self.is_ending() || is_full {
             self.stats.refused_by_limit += 1;
             return self.refuse(key, Status::Unavailable, websocket.is_some());
         }
@@ -209,31 +209,6 @@ impl Engine {
         self.end_session(key, reason, b"1");
     }
 
-    /// Lets nobody in any more, and tells everybody.
-    pub fn shut_down(&mut self) {
-        self.is_shut = true;
-        let sessions: Vec<_> = self.sessions.iter().map(|(index, _)| index).collect();
-        for index in sessions {
-            self.end_session(SessionKey::new(index), Reason::ServerShuttingDown, b"1");
-        }
-        let conns: Vec<_> = self
-            .conns
-            .iter()
-            .map(|(index, _)| ConnKey::new(index))
-            .collect();
-        for key in conns {
-            match self.conns[key.index()].state {
-                State::RawWs(_) => self.close_websocket(key, Some(1001), ""),
-                // Nobody waits for an answer here.
-                State::Head if !self.owes(key) => {
-                    self.lose(key, Reason::ServerShuttingDown);
-                }
-                State::Head | State::Body(_) => self.end_conn(key),
-                _ => {}
-            }
-        }
-    }
-
     /// The end of a session: its carriers are told, its slot is free after its `Closed` was taken.
     pub(super) fn end_session(&mut self, key: SessionKey, reason: Reason, farewell: &[u8]) {
         let Some(session) = self.sessions.get_mut(key.index()) else {
@@ -376,7 +351,7 @@ impl Engine {
     }
 
     /// Whether something that was said has yet to be written.
-    fn owes(&self, key: ConnKey) -> bool {
+    pub(super) fn owes(&self, key: ConnKey) -> bool {
         let is_corked = self.cork.conn == Some(key) && !self.cork.bytes.is_empty();
         is_corked || !self.conns[key.index()].queue.is_empty()
     }

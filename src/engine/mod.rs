@@ -17,11 +17,13 @@
 //!   lifecycle.rs   opening, closing, losing, deadlines
 //!   output.rs      what leaves: encoded, gathered, queued, written
 //!   overflow.rs    clients that do not keep up
+//!   ending.rs      how a server ends
 //!   commands.rs    what an application may ask, and what it may do
 //!   mod.rs         the type, its inputs and outputs
 //! ```
 
 mod commands;
+mod ending;
 mod frames;
 mod lifecycle;
 mod output;
@@ -40,6 +42,7 @@ use std::{
 
 use slab::Slab;
 
+use self::ending::Ending;
 pub use self::server::{Core, Message, Server, Socket};
 use crate::{
     codec::{
@@ -82,7 +85,7 @@ pub struct Engine {
     raw_paths: Vec<String>,
     is_judged: bool,
     tells_drained: bool,
-    is_shut: bool,
+    ending: Ending,
     /// What is sent belongs to one event that the overflow policy has let in.
     is_admitted: bool,
     /// The last volatile event for each client that could not be written to.
@@ -284,7 +287,7 @@ impl Engine {
             raw_paths: Vec::new(),
             is_judged: false,
             tells_drained: false,
-            is_shut: false,
+            ending: Ending::No,
             is_admitted: false,
             latest: HashMap::new(),
             serial: u32::from_ne_bytes(serial),
@@ -432,6 +435,7 @@ impl Engine {
     pub fn handle_timeout(&mut self, now: Instant) {
         self.tick(now);
         self.expire();
+        self.end_further();
     }
 }
 
@@ -582,6 +586,7 @@ impl Engine {
         let first = [
             self.conn_timers.next_deadline(),
             self.session_timers.next_deadline(),
+            self.ending_deadline(),
         ];
         let ms = first.into_iter().flatten().min()?;
         Some(self.epoch + Duration::from_millis(ms))

@@ -669,7 +669,7 @@ impl Engine {
             has_cors,
             ..
         } = conn.reply;
-        let keep_alive = keep_alive && !self.is_shut;
+        let keep_alive = keep_alive && !self.is_shut();
         let mut cors = Vec::new();
         if let Some(config) = self.config.cors.as_ref().filter(|_| has_cors) {
             let origin = conn
@@ -689,7 +689,7 @@ impl Engine {
 
     /// The answer is written: on to the next request, which may be here already.
     pub(super) fn answered(&mut self, key: ConnKey) {
-        let is_shut = self.is_shut;
+        let is_shut = self.is_shut();
         let conn = &mut self.conns[key.index()];
         if conn.state == State::Dead {
             return;

@@ -287,7 +287,11 @@ impl<A: Send> Dispatch for Core<A> {
         self.engine.poll_dead()
     }
 
+    fn is_accepting(&self) -> bool {
+        !self.engine.is_ending()
+    }
+
     fn is_closing(&self) -> bool {
-        false
+        self.engine.is_shut()
     }
 }

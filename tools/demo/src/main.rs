@@ -9,6 +9,7 @@ use std::{
     net::{IpAddr, Ipv4Addr, TcpListener},
     process::ExitCode,
     thread,
+    time::Duration,
 };
 
 use emio::{Config, Files, Handle, Server};
@@ -84,15 +85,19 @@ fn site() -> Files {
     files
 }
 
-/// Lets Ctrl-C and SIGTERM end the server in order; a second one ends it at once.
+/// Lets Ctrl-C and SIGTERM end the server, its clients one after the other; a second one ends it at
+/// once.
 fn end_on_signals(handle: Handle<Chat>) -> std::io::Result<()> {
     let mut signals = Signals::new([SIGINT, SIGTERM])?;
     thread::spawn(move || {
         for (count, _) in signals.forever().enumerate() {
-            if count > 0 || handle.close().is_err() {
+            if count > 0 || handle.shutdown(GRACE).is_err() {
                 std::process::exit(1);
             }
         }
     });
     Ok(())
 }
+
+/// Within which time all clients are told that the server ends.
+const GRACE: Duration = Duration::from_secs(1);
