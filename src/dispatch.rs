@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use crate::{engine::Engine, id::ConnKey};
+use crate::{adopt::Adopted, engine::Engine, id::ConnKey};
 
 /// A server without I/O. The loop gives it bytes and time through its engine, lets it dispatch what
 /// happened to the application, and writes what it has to say.
@@ -25,6 +25,9 @@ pub trait Dispatch {
 
     /// A connection that is over: drop its stream.
     fn poll_dead(&mut self) -> Option<ConnKey>;
+
+    /// A connection that was accepted elsewhere, to be served like the loop's own.
+    fn poll_adopted(&mut self) -> Option<Adopted>;
 
     /// Whether new connections are let in; `false` for good once it was asked to end.
     fn is_accepting(&self) -> bool;

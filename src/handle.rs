@@ -15,7 +15,9 @@ use std::{
 use serde::Serialize;
 
 use crate::{
+    adopt::{AdoptError, Adopted, AdoptedStream},
     app::App,
+    engine::READ_BYTES,
     namespace::full_name,
     op::Flags,
     outbox::Once,
@@ -80,6 +82,30 @@ impl<A: App> Handle<A> {
     /// Called again, those left are spread over the new time; `close` tells them all.
     pub fn shutdown(&self, grace: Duration) -> Result<(), HandleError> {
         self.mailbox.post(Errand::Shutdown(grace))
+    }
+
+    /// Serves a connection that another HTTP server or listener has accepted, and from which it has
+    /// read `bytes_read` (at most 64 KiB: a request's head, and what came with it). From here on it
+    /// is as if the server had accepted it itself: its limits hold, and it answers requests that
+    /// are not for its path as well. Beyond `Config::connections_max`, or when the server is
+    /// ending, it is closed unanswered.
+    ///
+    /// A full or closed mailbox gives it back.
+    pub fn adopt(
+        &self,
+        stream: impl Into<AdoptedStream>,
+        bytes_read: Vec<u8>,
+    ) -> Result<(), AdoptError> {
+        let stream = stream.into();
+        let adopted = Adopted { stream, bytes_read };
+        if adopted.bytes_read.len() > READ_BYTES {
+            let cause = HandleError::ReadTooMuch;
+            return Err(AdoptError { cause, adopted });
+        }
+        match self.mailbox.try_push(Mail::Adopt(adopted)) {
+            Err((cause, Mail::Adopt(adopted))) => Err(AdoptError { cause, adopted }),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -163,6 +189,7 @@ pub(crate) type Wake = Box<dyn Fn() + Send + Sync>;
 pub(crate) enum Mail<A: App> {
     Errand(Errand),
     Run(Once<A>),
+    Adopt(Adopted),
 }
 
 impl<A: App> Mailbox<A> {
@@ -180,14 +207,19 @@ impl<A: App> Mailbox<A> {
     }
 
     pub fn push(&self, mail: Mail<A>) -> Result<(), HandleError> {
+        self.try_push(mail).map_err(|(error, _)| error)
+    }
+
+    /// The same, but what is refused is given back.
+    fn try_push(&self, mail: Mail<A>) -> Result<(), (HandleError, Mail<A>)> {
         // A panic elsewhere leaves the queue whole: it is only pushed to and taken.
         let mut mails = self.mails.lock().unwrap_or_else(PoisonError::into_inner);
         // Looked at while nobody can close: what is accepted is there to be taken.
         if self.is_closed.load(Relaxed) {
-            return Err(HandleError::Closed);
+            return Err((HandleError::Closed, mail));
         }
         if mails.len() >= self.mails_max * mail.share() {
-            return Err(HandleError::Full);
+            return Err((HandleError::Full, mail));
         }
         mails.push_back(mail);
         // Only the first mail needs to wake: the loop takes all at once.
@@ -217,7 +249,7 @@ impl<A: App> Mail<A> {
     /// because a token that was used up cannot be used again.
     fn share(&self) -> usize {
         match self {
-            Mail::Run(_) | Mail::Errand(Errand::Emit(_)) => 1,
+            Mail::Run(_) | Mail::Adopt(_) | Mail::Errand(Errand::Emit(_)) => 1,
             Mail::Errand(_) => 2,
         }
     }

@@ -42,7 +42,8 @@
 //!   5  net                         the loop: mio, accept, read, write, the only I/O
 //!   4  crank, handle               user code is called here only; the face towards other threads
 //!   3  socket, to, raw, request,   what a handler sees; effects are recorded in an outbox
-//!      outbox, token, app, dispatch
+//!      outbox, token, app, adopt,
+//!      dispatch
 //!      ------------------------------------------ below: no I/O, no user code
 //!   2  hub                         Socket.IO: events out, operations in
 //!      engine                      Engine.IO: a complete machine by itself
@@ -66,6 +67,7 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+mod adopt;
 mod app;
 mod args;
 mod codec;
@@ -101,6 +103,7 @@ mod to;
 mod token;
 
 pub use crate::{
+    adopt::{AdoptError, Adopted, AdoptedStream},
     app::{App, Cause, Outcome, Problem, Refusal},
     args::{Args, FromArgs, OwnedArgs},
     codec::json::{Bytes, Error as ArgsError},

@@ -10,6 +10,7 @@ use std::{
     fs::File,
     io::{self, IoSlice, Read, Write},
     net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr},
+    os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd},
     sync::Arc,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
@@ -20,6 +21,7 @@ use mio::{
 };
 
 use crate::{
+    adopt::{Adopted, AdoptedStream},
     config::Config,
     dispatch::Dispatch,
     engine::{Engine, Fate},
@@ -44,6 +46,10 @@ pub(crate) struct Net {
     accepts_max: u32,
     /// Turns in a row whose events filled the list, so that deadlines were put off.
     full_turns: u32,
+    /// The kernel had more events in the last turn than the list had room for.
+    is_full: bool,
+    /// For how long the caller was told that it may sleep before the next turn.
+    promised: Duration,
     closing_since: Option<Instant>,
     /// When the last turn looked at the clock.
     looked_at: Instant,
@@ -98,6 +104,8 @@ impl Net {
             connections_max,
             accepts_max: config.accepts_per_turn_max.max(1),
             full_turns: 0,
+            is_full: false,
+            promised: Duration::ZERO,
             closing_since: None,
             looked_at: Instant::now(),
             catches_up: None,
@@ -136,6 +144,15 @@ impl Net {
         tcp.unwrap_or_else(|| Err(io::Error::other("no TCP listener")))
     }
 
+    /// The descriptor that is readable when a turn has something to do.
+    pub fn as_fd(&self) -> BorrowedFd<'_> {
+        self.poll.registry().as_fd()
+    }
+
+    pub fn as_raw_fd(&self) -> RawFd {
+        self.poll.as_raw_fd()
+    }
+
     /// What wakes the loop from another thread.
     pub fn wake(&self) -> Box<dyn Fn() + Send + Sync> {
         let waker = Arc::clone(&self.waker);
@@ -159,6 +176,7 @@ impl Net {
         sleep_max: Option<Duration>,
     ) -> io::Result<bool> {
         let slept = self.sleep(server, sleep_max)?;
+        let slept = slept.max(std::mem::take(&mut self.promised));
         let now = Instant::now();
         // What clients sent in the meantime is accepted and read before anybody is called silent.
         if self.catches_up.is_none() && now - self.looked_at > slept.saturating_add(STOPPED) {
@@ -166,10 +184,14 @@ impl Net {
         }
         self.looked_at = now;
         let (is_woken, is_full) = self.read(server, now);
+        self.is_full = is_full;
         self.accept(server, now);
         server.engine().take_up();
         if is_woken {
             server.handle_mail(now, &mut |engine| self.streams.flush(engine));
+        }
+        while let Some(adopted) = server.poll_adopted() {
+            self.adopt(server, adopted, now);
         }
         let catches_up = self.catches_up.filter(|turns| *turns > 0);
         self.catches_up = catches_up.map(|turns| turns - 1);
@@ -200,25 +222,37 @@ impl Net {
         server: &impl Dispatch,
         sleep_max: Option<Duration>,
     ) -> io::Result<Duration> {
-        let now = Instant::now();
-        let is_busy = self.catches_up.is_some()
-            || !self.again.is_empty()
-            || (self.is_accepting && self.rests_until.is_none());
-        let sleep = if is_busy {
-            Some(Duration::ZERO)
-        } else {
-            let deadline = server
-                .next_deadline()
-                .map(|at| at.saturating_duration_since(now));
-            let rest = self.rests_until.map(|at| at.saturating_duration_since(now));
-            let end = server.is_closing().then_some(CLOSING_TICK);
-            [sleep_max, deadline, rest, end].into_iter().flatten().min()
-        };
+        let timeout = self.timeout(server);
+        let sleep = [sleep_max, timeout].into_iter().flatten().min();
         match self.poll.poll(&mut self.events, sleep) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => self.events.clear(),
             result => result?,
         }
         Ok(sleep.unwrap_or(Duration::MAX))
+    }
+
+    /// For how long nothing is to be done unless something happens; `None` if for ever.
+    fn timeout(&self, server: &impl Dispatch) -> Option<Duration> {
+        let is_busy = self.catches_up.is_some()
+            || self.is_full
+            || !self.again.is_empty()
+            || (self.is_accepting && self.rests_until.is_none());
+        if is_busy {
+            return Some(Duration::ZERO);
+        }
+        let now = Instant::now();
+        let deadlines = [server.next_deadline(), self.rests_until];
+        let deadline = deadlines.into_iter().flatten().min();
+        let deadline = deadline.map(|at| at.saturating_duration_since(now));
+        let end = server.is_closing().then_some(CLOSING_TICK);
+        [deadline, end].into_iter().flatten().min()
+    }
+
+    /// The same for a caller with a loop of its own, that does sleep for so long.
+    pub fn next_timeout(&mut self, server: &impl Dispatch) -> Option<Duration> {
+        let timeout = self.timeout(server);
+        self.promised = timeout.unwrap_or(Duration::MAX);
+        timeout
     }
 
     /// Reads everything that is readable, once. Tells whether another thread has called, and
@@ -325,7 +359,9 @@ impl Net {
                 return;
             }
             match self.accept_one() {
-                Ok(Some((stream, address))) => self.admit(server, stream, address, now),
+                Ok(Some((stream, address))) => {
+                    self.admit(server, stream, address, now);
+                }
                 Ok(None) => {
                     self.is_accepting = false;
                     return;
@@ -356,12 +392,9 @@ impl Net {
                 Listener::Tcp(listener) => listener
                     .accept()
                     .map(|(stream, peer)| (Stream::Tcp(stream), peer.ip())),
-                Listener::Unix(listener) => {
-                    let address = IpAddr::V4(Ipv4Addr::LOCALHOST);
-                    listener
-                        .accept()
-                        .map(|(stream, _)| (Stream::Unix(stream), address))
-                }
+                Listener::Unix(listener) => listener
+                    .accept()
+                    .map(|(stream, _)| (Stream::Unix(stream), UNIX_ADDRESS)),
             };
             match accepted {
                 Ok(accepted) => return Ok(Some(accepted)),
@@ -378,10 +411,8 @@ impl Net {
         mut stream: Stream,
         address: IpAddr,
         now: Instant,
-    ) {
-        let Some(key) = server.engine().handle_open(now, address) else {
-            return;
-        };
+    ) -> Option<ConnKey> {
+        let key = server.engine().handle_open(now, address)?;
         let token = Token(FIRST_CONN + key.index());
         let interest = Interest::READABLE | Interest::WRITABLE;
         let registry = self.poll.registry();
@@ -397,6 +428,31 @@ impl Net {
             server.engine().handle_broken(key, now);
         }
         self.streams.insert(key, stream);
+        Some(key)
+    }
+
+    /// Serves a connection that was accepted elsewhere, from the bytes on that were read there.
+    fn adopt(&mut self, server: &mut impl Dispatch, adopted: Adopted, now: Instant) {
+        let Adopted { stream, bytes_read } = adopted;
+        let is_full = server.engine().stats().connections as usize >= self.connections_max;
+        if is_full || !server.is_accepting() {
+            server.engine().stats.refused_by_limit += 1;
+            return;
+        }
+        let (stream, address) = match Stream::adopted(stream) {
+            Ok(adopted) => adopted,
+            Err(error) => {
+                return log::debug!("a connection was lost before it was adopted: {error}");
+            }
+        };
+        let Some(key) = self.admit(server, stream, address, now) else {
+            return;
+        };
+        if !bytes_read.is_empty() {
+            server.engine().handle_bytes(key, now, &bytes_read);
+            server.dispatch(&mut |engine| self.streams.flush(engine));
+            self.streams.transmit(server.engine(), key);
+        }
     }
 
     fn reap(&mut self, server: &mut impl Dispatch) {
@@ -476,6 +532,22 @@ impl Streams {
 }
 
 impl Stream {
+    /// A stream of the standard library, and its client's address.
+    fn adopted(stream: AdoptedStream) -> io::Result<(Stream, IpAddr)> {
+        match stream {
+            AdoptedStream::Tcp(stream) => {
+                stream.set_nonblocking(true)?;
+                let address = stream.peer_addr()?.ip();
+                Ok((Stream::Tcp(TcpStream::from_std(stream)), address))
+            }
+            AdoptedStream::Unix(stream) => {
+                stream.set_nonblocking(true)?;
+                let stream = Stream::Unix(UnixStream::from_std(stream));
+                Ok((stream, UNIX_ADDRESS))
+            }
+        }
+    }
+
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
             Stream::Tcp(stream) => stream.read(buffer),
@@ -569,6 +641,9 @@ const WAKER: Token = Token(0);
 const FIRST_LISTENER: usize = 1;
 const LISTENERS_MAX: usize = 15;
 const FIRST_CONN: usize = 32;
+
+/// Clients of Unix domain sockets have no address of their own.
+const UNIX_ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 /// Readiness events taken from the kernel at once.
 const EVENTS_MAX: usize = 1024;

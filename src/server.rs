@@ -4,6 +4,10 @@ use std::{
     io,
     net::{SocketAddr, TcpListener, ToSocketAddrs},
     ops::{Deref, DerefMut},
+    os::{
+        fd::{AsFd, AsRawFd, BorrowedFd, RawFd},
+        unix::net::UnixListener,
+    },
     time::{Duration, Instant},
 };
 
@@ -36,8 +40,11 @@ pub struct Server<A: App> {
     net: Net,
 }
 
+// Setting up.
 impl<A: App> Server<A> {
-    /// A server that listens at `address`, with the default [`Config`].
+    /// A server that listens at `address`, with the default [`Config`]. Of several addresses the
+    /// first that can be bound is taken, as std does; see [`listen`](Server::listen) for more than
+    /// one. At `[::]` Linux serves IPv4 as well.
     pub fn bind(address: impl ToSocketAddrs, app: A) -> io::Result<Server<A>> {
         Server::with_config(TcpListener::bind(address)?, app, Config::default())
     }
@@ -54,21 +61,30 @@ impl<A: App> Server<A> {
 
     /// A server on a listener that exists.
     pub fn with_config(listener: TcpListener, app: A, config: Config) -> io::Result<Server<A>> {
-        let mut net = Net::new(&config)?;
-        net.listen(listener)?;
+        let mut server = Server::without_listener(app, config)?;
+        server.listen(listener)?;
+        Ok(server)
+    }
+
+    /// A server that listens nowhere yet: its connections are adopted
+    /// ([`Handle::adopt`](crate::Handle::adopt)), or its listeners follow.
+    pub fn without_listener(app: A, config: Config) -> io::Result<Server<A>> {
+        let net = Net::new(&config)?;
         let entropy = Box::new(Urandom::open()?);
         let crank = Crank::new(app, config, entropy, Instant::now(), unix_ms());
         crank.mailbox().wake_by(net.wake());
         Ok(Server { crank, net })
     }
 
-    /// Listens on one more TCP listener.
+    /// Listens on one more TCP listener; a server has at most 15.
     pub fn listen(&mut self, listener: TcpListener) -> io::Result<()> {
         self.net.listen(listener)
     }
 
-    /// Listens on a Unix domain socket as well; its clients have the address 127.0.0.1.
-    pub fn listen_unix(&mut self, listener: std::os::unix::net::UnixListener) -> io::Result<()> {
+    /// Listens on a Unix domain socket as well; its clients have the address 127.0.0.1. The file is
+    /// the caller's: one that a program left behind is to be removed before binding, and this one
+    /// at the end.
+    pub fn listen_unix(&mut self, listener: UnixListener) -> io::Result<()> {
         self.net.listen_unix(listener)
     }
 
@@ -76,9 +92,13 @@ impl<A: App> Server<A> {
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.net.local_addr()
     }
+}
 
-    /// Serves until [`Handle::close`](crate::Handle::close), or until polling fails. A panic of a
-    /// handler unwinds out of here.
+// The loop.
+impl<A: App> Server<A> {
+    /// Serves until [`Handle::close`](crate::Handle::close) or
+    /// [`Handle::shutdown`](crate::Handle::shutdown), or until polling fails. A panic of a handler
+    /// unwinds out of here.
     pub fn run(mut self) -> io::Result<()> {
         let result = self.net.run(&mut self.crank);
         self.crank.mailbox().close();
@@ -87,8 +107,32 @@ impl<A: App> Server<A> {
 
     /// One turn of the loop, for programs with a loop of their own: sleeps for at most `sleep_max`.
     /// `false` once the server has ended.
+    ///
+    /// A program that sleeps elsewhere turns with `Some(Duration::ZERO)`: whenever the server's
+    /// descriptor ([`AsFd`]) is readable, whenever [`next_timeout`](Server::next_timeout) has
+    /// passed, and after each command that it gave the server itself.
     pub fn turn(&mut self, sleep_max: Option<Duration>) -> io::Result<bool> {
         self.net.turn(&mut self.crank, sleep_max)
+    }
+
+    /// For how long the caller may sleep before the next turn unless the descriptor becomes
+    /// readable; `None` is for ever. To be asked after each turn.
+    pub fn next_timeout(&mut self) -> Option<Duration> {
+        self.net.next_timeout(&self.crank)
+    }
+}
+
+/// The descriptor that is readable when a turn has something to do; not to be read from.
+impl<A: App> AsFd for Server<A> {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.net.as_fd()
+    }
+}
+
+/// The same without its lifetime, for loops that take numbers.
+impl<A: App> AsRawFd for Server<A> {
+    fn as_raw_fd(&self) -> RawFd {
+        self.net.as_raw_fd()
     }
 }
 

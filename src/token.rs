@@ -70,6 +70,8 @@ pub enum HandleError {
     Closed,
     /// The event's name is kept by the protocol for itself.
     ReservedEvent,
+    /// More was read from a connection than a server reads at once: 64 KiB.
+    ReadTooMuch,
     /// The arguments cannot be written as JSON.
     Encode(Error),
 }
@@ -80,6 +82,7 @@ impl fmt::Display for HandleError {
             HandleError::Full => f.write_str("the server's mailbox is full"),
             HandleError::Closed => f.write_str("the server has ended"),
             HandleError::ReservedEvent => f.write_str("the event name is reserved"),
+            HandleError::ReadTooMuch => f.write_str("more than 64 KiB were read from it"),
             HandleError::Encode(error) => write!(f, "arguments: {error}"),
         }
     }

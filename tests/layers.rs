@@ -55,7 +55,7 @@ const LAYERS: [&[&str]; 7] = [
         "hub/volatile",
     ],
     &[
-        "app", "dispatch", "outbox", "raw", "request", "socket", "to", "token",
+        "adopt", "app", "dispatch", "outbox", "raw", "request", "socket", "to", "token",
     ],
     &[
         "crank/mod",

@@ -17,6 +17,7 @@ use std::{
 };
 
 use crate::{
+    adopt::Adopted,
     app::{App, Cause, Problem, Refusal},
     args::Args,
     dispatch::Dispatch,
@@ -72,6 +73,8 @@ pub struct Crank<A: App> {
     files: Files,
     mailbox: Arc<Mailbox<A>>,
     post: Arc<dyn Post>,
+    /// Connections that were accepted elsewhere and are not with the loop yet.
+    adopted: VecDeque<Adopted>,
 }
 
 type Failure = Box<dyn error::Error + Send + Sync>;
@@ -225,6 +228,7 @@ impl<A: App> Dispatch for Crank<A> {
         for mail in self.mailbox.take() {
             match mail {
                 Mail::Errand(errand) => self.run_errand(errand, flush),
+                Mail::Adopt(adopted) => self.adopted.push_back(adopted),
                 Mail::Run(run) => {
                     let desk = desk(&self.hub, &self.outbox, &self.post);
                     run(&mut self.app, Io::new(desk, root()));
@@ -248,6 +252,10 @@ impl<A: App> Dispatch for Crank<A> {
 
     fn poll_dead(&mut self) -> Option<ConnKey> {
         self.hub.poll_dead()
+    }
+
+    fn poll_adopted(&mut self) -> Option<Adopted> {
+        self.adopted.pop_front()
     }
 
     fn is_accepting(&self) -> bool {

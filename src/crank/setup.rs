@@ -75,6 +75,7 @@ impl<A: App> Crank<A> {
             files,
             mailbox,
             post,
+            adopted: VecDeque::new(),
         }
     }
 

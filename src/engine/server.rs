@@ -7,11 +7,16 @@
 use std::{
     io,
     net::{SocketAddr, TcpListener, ToSocketAddrs},
-    time::Instant,
+    os::{
+        fd::{AsFd, AsRawFd, BorrowedFd, RawFd},
+        unix::net::UnixListener,
+    },
+    time::{Duration, Instant},
 };
 
 use super::{Engine, Event, Transport};
 use crate::{
+    adopt::Adopted,
     config::Config,
     dispatch::Dispatch,
     handshake::Handshake,
@@ -125,8 +130,14 @@ impl<A: Send> Server<A> {
 
     /// A server on a listener that exists.
     pub fn with_config(listener: TcpListener, app: A, config: Config) -> io::Result<Server<A>> {
-        let mut net = Net::new(&config)?;
-        net.listen(listener)?;
+        let mut server = Server::without_listener(app, config)?;
+        server.listen(listener)?;
+        Ok(server)
+    }
+
+    /// A server that listens nowhere yet.
+    pub fn without_listener(app: A, config: Config) -> io::Result<Server<A>> {
+        let net = Net::new(&config)?;
         let entropy = Box::new(Urandom::open()?);
         let config = Config {
             serve_client: false,
@@ -176,14 +187,61 @@ impl<A: Send> Server<A> {
         self
     }
 
+    /// Listens on one more TCP listener; a server has at most 15.
+    pub fn listen(&mut self, listener: TcpListener) -> io::Result<()> {
+        self.net.listen(listener)
+    }
+
+    /// Listens on a Unix domain socket as well; its clients have the address 127.0.0.1. The file is
+    /// the caller's.
+    pub fn listen_unix(&mut self, listener: UnixListener) -> io::Result<()> {
+        self.net.listen_unix(listener)
+    }
+
     /// Where it listens.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.net.local_addr()
     }
 
-    /// Serves until polling fails. A panic of a handler unwinds out of here.
+    /// Serves until it has ended, or until polling fails. A panic of a handler unwinds out of here.
     pub fn run(mut self) -> io::Result<()> {
         self.net.run(&mut self.core)
+    }
+
+    /// One turn of the loop, which sleeps for at most `sleep_max`; see
+    /// [`Server::turn`](crate::Server::turn). `false` once the server has ended.
+    pub fn turn(&mut self, sleep_max: Option<Duration>) -> io::Result<bool> {
+        self.net.turn(&mut self.core, sleep_max)
+    }
+
+    /// For how long the caller may sleep before the next turn unless the descriptor becomes
+    /// readable; `None` is for ever. To be asked after each turn.
+    pub fn next_timeout(&mut self) -> Option<Duration> {
+        self.net.next_timeout(&self.core)
+    }
+
+    /// Ends the server between two turns: nobody is let in any more, every session is told now.
+    pub fn close(&mut self) {
+        self.core.engine.shut_down();
+    }
+
+    /// The same within `grace`; see [`Handle::shutdown`](crate::Handle::shutdown).
+    pub fn shutdown(&mut self, grace: Duration) {
+        self.core.engine.wind_down(grace);
+    }
+}
+
+/// The descriptor that is readable when a turn has something to do; not to be read from.
+impl<A: Send> AsFd for Server<A> {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.net.as_fd()
+    }
+}
+
+/// The same without its lifetime, for loops that take numbers.
+impl<A: Send> AsRawFd for Server<A> {
+    fn as_raw_fd(&self) -> RawFd {
+        self.net.as_raw_fd()
     }
 }
 
@@ -285,6 +343,10 @@ impl<A: Send> Dispatch for Core<A> {
 
     fn poll_dead(&mut self) -> Option<ConnKey> {
         self.engine.poll_dead()
+    }
+
+    fn poll_adopted(&mut self) -> Option<Adopted> {
+        None
     }
 
     fn is_accepting(&self) -> bool {
