@@ -40,6 +40,7 @@
 //! ```text
 //!   6  server, engine::server      a crank joined with the loop
 //!   5  net                         the loop: mio, accept, read, write, the only I/O
+//!      systemd                     listeners that were opened for us
 //!   4  crank, handle               user code is called here only; the face towards other threads
 //!   3  socket, to, raw, request,   what a handler sees; effects are recorded in an outbox
 //!      outbox, token, app, adopt,
@@ -98,6 +99,8 @@ mod server;
 mod session;
 mod socket;
 mod stats;
+#[cfg(feature = "systemd")]
+mod systemd;
 mod timer;
 mod to;
 mod token;

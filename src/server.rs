@@ -18,6 +18,9 @@ use crate::{
     net::{Net, Urandom, unix_ms},
 };
 
+#[cfg(feature = "systemd")]
+use crate::systemd::{self, Inherited};
+
 /// A Socket.IO server. Inside handlers it is spoken to through `socket.io()`, in timers through
 /// their `Io`, and from everywhere else through [`handle()`](Crank::handle).
 ///
@@ -74,6 +77,22 @@ impl<A: App> Server<A> {
         let crank = Crank::new(app, config, entropy, Instant::now(), unix_ms());
         crank.mailbox().wake_by(net.wake());
         Ok(Server { crank, net })
+    }
+
+    /// A server on the sockets that systemd listens on for this program (`LISTEN_FDS`; see
+    /// systemd.socket(5)): TCP and Unix stream sockets, up to 15. It is an error if there are none,
+    /// or if one is of another kind. To be called before there are other threads, since it takes
+    /// the variables out of the environment.
+    #[cfg(feature = "systemd")]
+    pub fn from_systemd(app: A, config: Config) -> io::Result<Server<A>> {
+        let mut server = Server::without_listener(app, config)?;
+        for listener in systemd::listeners()? {
+            match listener {
+                Inherited::Tcp(listener) => server.listen(listener)?,
+                Inherited::Unix(listener) => server.listen_unix(listener)?,
+            }
+        }
+        Ok(server)
     }
 
     /// Listens on one more TCP listener; a server has at most 15.

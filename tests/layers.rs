@@ -64,13 +64,14 @@ const LAYERS: [&[&str]; 7] = [
         "crank/wishes",
         "handle",
     ],
-    &["net"],
+    &["net", "systemd"],
     &["server", "engine/server", "fuzzing"],
 ];
 
 /// The files in which a package may be named.
-const PACKAGES: [(&str, &[&str]); 9] = [
+const PACKAGES: [(&str, &[&str]); 10] = [
     ("mio", &["net"]),
+    ("listenfd", &["systemd"]),
     ("httparse", &["codec/http"]),
     ("tungstenite", &["codec/ws"]),
     ("sha1", &["codec/ws", "files"]),
