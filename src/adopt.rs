@@ -6,7 +6,7 @@
 
 use std::{error, fmt, net::TcpStream, os::unix::net::UnixStream};
 
-use crate::token::HandleError;
+use crate::{engine::READ_BYTES, token::HandleError};
 
 /// A connection that was accepted elsewhere, and what was read from it there.
 #[derive(Debug)]
@@ -15,6 +15,22 @@ pub struct Adopted {
     pub stream: AdoptedStream,
     /// What was read from it and not answered; in the usual case a request's head.
     pub bytes_read: Vec<u8>,
+}
+
+impl Adopted {
+    /// Refuses more than a server reads at once.
+    pub(crate) fn new(
+        stream: impl Into<AdoptedStream>,
+        bytes_read: Vec<u8>,
+    ) -> Result<Adopted, AdoptError> {
+        let stream = stream.into();
+        let adopted = Adopted { stream, bytes_read };
+        if adopted.bytes_read.len() > READ_BYTES {
+            let cause = HandleError::ReadTooMuch;
+            return Err(AdoptError { cause, adopted });
+        }
+        Ok(adopted)
+    }
 }
 
 /// A stream of the standard library.

@@ -138,7 +138,8 @@ pub struct Config {
     /// an equal share.
     pub backlog_bytes_process_max: u64,
     /// Close by default. What happens to a message for a client whose backlog is full. (official
-    /// and peers: nothing, socketioxide: an error after 128 packets, uWebSockets: drop or close)
+    /// server: it has no limit; socketioxide: an error after 128 packets; uWebSockets: it is
+    /// dropped, or the connection closed)
     pub overflow: Overflow,
     /// Drop by default. What happens to a volatile event for a client that cannot be written to.
     /// (official: dropped)

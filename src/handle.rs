@@ -17,7 +17,6 @@ use serde::Serialize;
 use crate::{
     adopt::{AdoptError, Adopted, AdoptedStream},
     app::App,
-    engine::READ_BYTES,
     namespace::full_name,
     op::Flags,
     outbox::Once,
@@ -96,12 +95,7 @@ impl<A: App> Handle<A> {
         stream: impl Into<AdoptedStream>,
         bytes_read: Vec<u8>,
     ) -> Result<(), AdoptError> {
-        let stream = stream.into();
-        let adopted = Adopted { stream, bytes_read };
-        if adopted.bytes_read.len() > READ_BYTES {
-            let cause = HandleError::ReadTooMuch;
-            return Err(AdoptError { cause, adopted });
-        }
+        let adopted = Adopted::new(stream, bytes_read)?;
         match self.mailbox.try_push(Mail::Adopt(adopted)) {
             Err((cause, Mail::Adopt(adopted))) => Err(AdoptError { cause, adopted }),
             _ => Ok(()),

@@ -190,6 +190,20 @@ fn adopted_connections_are_counted_as_the_others_are() {
     answer(&mut served[0]);
 }
 
+#[test]
+fn engine_io_alone_adopts_as_well() {
+    let config = Config::default().at("/engine.io/");
+    let mut io = engine::Server::without_listener((), config).expect("a server");
+    let (mut client, server) = pair();
+    let error = io.adopt(server, vec![b'x'; 65_537]).expect_err("too much");
+    let request = POLLING.replace("socket.io", "engine.io");
+    let stream = error.adopted.stream;
+    io.adopt(stream, request.into()).expect("little");
+    assert_eq!(io.next_timeout(), Some(Duration::ZERO));
+    io.turn(None).expect("a turn");
+    assert!(answer(&mut client).contains("\r\n\r\n0{\"sid\":"));
+}
+
 // Listeners.
 
 #[test]

@@ -5,6 +5,7 @@
 //! leaves when it has returned.
 
 use std::{
+    collections::VecDeque,
     io,
     net::{SocketAddr, TcpListener, ToSocketAddrs},
     os::{
@@ -16,7 +17,7 @@ use std::{
 
 use super::{Engine, Event, Transport};
 use crate::{
-    adopt::Adopted,
+    adopt::{AdoptError, Adopted, AdoptedStream},
     config::Config,
     dispatch::Dispatch,
     handshake::Handshake,
@@ -42,6 +43,8 @@ pub struct Core<A: Send> {
     message: Option<OnMessage<A>>,
     close: Option<OnClose<A>>,
     allow: Option<Allow<A>>,
+    /// Connections that were accepted elsewhere and are not with the loop yet.
+    adopted: VecDeque<Adopted>,
 }
 
 type OnOpen<A> = Box<dyn for<'a> FnMut(&mut A, &mut Socket<'a>) + Send>;
@@ -198,6 +201,19 @@ impl<A: Send> Server<A> {
         self.net.listen_unix(listener)
     }
 
+    /// Serves a connection that was accepted elsewhere, from the next turn on; see
+    /// [`Handle::adopt`](crate::Handle::adopt).
+    pub fn adopt(
+        &mut self,
+        stream: impl Into<AdoptedStream>,
+        bytes_read: Vec<u8>,
+    ) -> Result<(), AdoptError> {
+        self.core
+            .adopted
+            .push_back(Adopted::new(stream, bytes_read)?);
+        Ok(())
+    }
+
     /// Where it listens.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.net.local_addr()
@@ -254,6 +270,7 @@ impl<A: Send> Core<A> {
             message: None,
             close: None,
             allow: None,
+            adopted: VecDeque::new(),
         }
     }
 
@@ -338,7 +355,12 @@ impl<A: Send> Dispatch for Core<A> {
     fn handle_mail(&mut self, _: Instant, _: &mut dyn FnMut(&mut Engine)) {}
 
     fn next_deadline(&self) -> Option<Instant> {
-        self.engine.next_deadline()
+        // Adopted connections are served in the next turn.
+        if self.adopted.is_empty() {
+            self.engine.next_deadline()
+        } else {
+            Some(self.engine.epoch())
+        }
     }
 
     fn poll_dead(&mut self) -> Option<ConnKey> {
@@ -346,7 +368,7 @@ impl<A: Send> Dispatch for Core<A> {
     }
 
     fn poll_adopted(&mut self) -> Option<Adopted> {
-        None
+        self.adopted.pop_front()
     }
 
     fn is_accepting(&self) -> bool {
