@@ -4,7 +4,7 @@
 #[path = "common/sio.rs"]
 mod sio;
 
-use emio::{AckError, Bytes, Config, Crank, Overflow, Volatile};
+use emio::{AckError, Bytes, Config, Crank, Overflow, Recovery, Volatile};
 use sio::*;
 
 fn dropping(backlog_bytes_max: u32) -> Config {
@@ -37,6 +37,10 @@ fn rooms(io: &mut Crank<Log>) {
     });
     io.on("me", |_, socket, (n,): (u32,)| {
         socket.volatile().emit("v", n)
+    });
+    io.on("word", |_, socket, (to_all,): (bool,)| match to_all {
+        true => socket.io().volatile().emit("w", "x"),
+        false => socket.volatile().emit("w", "x"),
     });
     io.on("ack", |_, socket, (): ()| socket.reply("x".repeat(500)));
     io.websocket("/raw").on_message(|_, ws, message| {
@@ -329,4 +333,30 @@ fn a_volatile_event_that_is_too_large_to_wait_is_dropped() {
     party.let_write(client, None);
     party.hears(&slow, &["42[\"v\",1]"]);
     assert_eq!(party.stats().volatile_dropped, 1);
+}
+
+#[test]
+fn a_volatile_event_that_waits_carries_the_offset_of_what_came_before_it() {
+    for to_all in [false, true] {
+        let config = Config {
+            recovery: Some(Recovery::default()),
+            ..latest()
+        };
+        let mut party = Party::with(config, rooms);
+        let guest = party.guest(Via::WebSocket);
+        party.say(&guest, "0");
+        party.hear(&guest);
+        let client = party.client(&guest);
+        party.say(&guest, &format!("2[\"word\",{to_all}]"));
+        let at_once = party.hear(&guest);
+        party.let_write(client, Some(0));
+        for _ in 0..3 {
+            party.say(&guest, &format!("2[\"word\",{to_all}]"));
+        }
+        party.let_write(client, None);
+        let waited = party.hear(&guest);
+        assert_eq!(waited, [&*at_once[0], &*at_once[0]], "{at_once:?}");
+        assert!(waited[0].starts_with("42[\"w\",\"x\",\""), "{waited:?}");
+        assert_eq!(party.stats().volatile_dropped, 1);
+    }
 }
