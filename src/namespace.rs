@@ -173,7 +173,7 @@ impl Roster {
         let key = match self.free.pop() {
             Some(key) => {
                 let slot = &mut self.namespaces[key.index()];
-                made.generation = slot.generation + 1;
+                made.generation = slot.generation;
                 *slot = made;
                 key
             }
@@ -187,13 +187,15 @@ impl Roster {
         key
     }
 
-    /// Forgets the dynamic namespaces that nobody is in any more.
-    pub fn forget_emptied(&mut self) {
+    /// Forgets the dynamic namespaces that nobody is in any more, if they are to be forgotten.
+    pub fn forget_emptied(&mut self, cleans: bool) {
         while let Some(key) = self.emptied.pop() {
             let namespace = &mut self.namespaces[key.index()];
-            if namespace.sockets_count > 0 || !namespace.is_dynamic {
+            if !cleans || namespace.sockets_count > 0 || !namespace.is_dynamic {
                 continue;
             }
+            // What was meant for it is not for who gets its slot.
+            namespace.generation = namespace.generation.wrapping_add(1);
             self.names.remove(&namespace.name);
             namespace.is_dynamic = false;
             namespace.members = Vec::new();

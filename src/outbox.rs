@@ -38,9 +38,11 @@ pub struct Sheet<A: App> {
     /// What is told later, but soon: see [`Soon`].
     pub soon: Vec<Soon<A>>,
     pub timers: Vec<TimerOp<A>>,
-    pub problems: Vec<Problem>,
-    /// The acknowledgement that the packet being handled asks for, until it is answered.
-    pub ack: Option<u64>,
+    /// What went wrong, and with which socket, if it was not looked up yet.
+    pub problems: Vec<(Option<SocketKey>, Problem)>,
+    /// The acknowledgement that the packet being handled asks for, and whose packet it is, until it
+    /// is answered.
+    pub ack: Option<(SocketKey, u64)>,
     pub timers_made: u64,
 }
 
@@ -167,7 +169,16 @@ impl<A: App> Outbox<A> {
                 });
             }),
             Err(cause) => {
-                self.problem(Some(event), None, cause);
+                let about = match &to {
+                    Target::Socket(socket) => Some(*socket),
+                    _ => None,
+                };
+                let problem = Problem {
+                    event: Some(Box::from(event)),
+                    socket: None,
+                    cause,
+                };
+                self.write(|sheet| sheet.problems.push((about, problem)));
                 match (to, asking) {
                     (Target::Socket(socket), Some(Asking::One(_, then))) => {
                         self.write(|sheet| sheet.unsent.push((socket, then)));
@@ -185,8 +196,8 @@ impl<A: App> Outbox<A> {
     }
 
     /// Records the answer to an acknowledgement.
-    pub fn reply<T: Serialize + ?Sized>(&self, to: SocketId, args: &T) {
-        let Some(ack) = self.write(|sheet| sheet.ack.take()) else {
+    pub fn reply<T: Serialize + ?Sized>(&self, key: SocketKey, to: SocketId, args: &T) {
+        let Some(ack) = self.take_ack(key) else {
             return;
         };
         let mut attachments = Vec::new();
@@ -197,7 +208,14 @@ impl<A: App> Outbox<A> {
                 let payload = sheet.payload(&text, attachments);
                 sheet.recorded.ops.push(Op::Reply { to, ack, payload });
             }),
-            Err(error) => self.problem(None, Some(to), Cause::Encode(error)),
+            Err(error) => {
+                let problem = Problem {
+                    event: None,
+                    socket: Some(to),
+                    cause: Cause::Encode(error),
+                };
+                self.write(|sheet| sheet.problems.push((None, problem)));
+            }
         }
         self.scratch.set(text);
     }
@@ -216,6 +234,14 @@ impl<A: App> Outbox<A> {
                 false => Op::LeaveAll { to, room },
             });
         });
+    }
+
+    /// The acknowledgement that this socket's packet asks for, if it is the one being handled.
+    pub fn take_ack(&self, key: SocketKey) -> Option<u64> {
+        self.write(|sheet| {
+            let (_, ack) = sheet.ack.take_if(|(socket, _)| *socket == key)?;
+            Some(ack)
+        })
     }
 
     pub fn join(&self, socket: SocketKey, room: &str) {
@@ -261,17 +287,6 @@ impl<A: App> Outbox<A> {
 
     pub fn clear(&self, id: TimerId) {
         self.write(|sheet| sheet.timers.push(TimerOp::Clear(id)));
-    }
-
-    fn problem(&self, event: Option<&str>, socket: Option<SocketId>, cause: Cause) {
-        let event = event.map(Box::from);
-        self.write(|sheet| {
-            sheet.problems.push(Problem {
-                event,
-                socket,
-                cause,
-            })
-        });
     }
 }
 

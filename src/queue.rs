@@ -72,6 +72,11 @@ impl Frame {
         self
     }
 
+    /// What it makes the process hold, as the gauge counts it.
+    pub(crate) fn cost(&self) -> u64 {
+        self.0.bytes.cost()
+    }
+
     /// Whether compressing it is of use, as far as its sender knows.
     pub fn is_compressible(&self) -> bool {
         !self.0.is_incompressible

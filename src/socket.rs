@@ -196,7 +196,9 @@ impl<'a, A: App> Peer<'a, A> {
 
     /// Limits the socket's time, as credentials do that expire: `on_expiring` is called
     /// `Config::expiry_warning` before the end, then the connection is closed, so that the client
-    /// comes back by itself and presents fresh ones. Called again it moves the end.
+    /// comes back by itself and presents fresh ones: it is not recovered. One that loses its
+    /// connection earlier, and is recovered, keeps its end. Called again it moves the end; in
+    /// middleware it counts from there.
     pub fn expires_in(&self, after: Duration) {
         let (socket, after) = (self.key, Some(after));
         self.desk.outbox.op(Op::Expire { socket, after });
@@ -211,13 +213,13 @@ impl<'a, A: App> Peer<'a, A> {
     /// Answers the acknowledgement that the event being handled asks for. Without one, and after
     /// the first answer, nothing happens.
     pub fn reply<T: Serialize>(&self, args: T) {
-        self.desk.outbox.reply(self.id(), &args);
+        self.desk.outbox.reply(self.key, self.id(), &args);
     }
 
     /// Takes the acknowledgement, to be answered later or elsewhere. `None` if none was asked for,
     /// or it was answered.
     pub fn ack(&self) -> Option<Ack> {
-        let ack = self.desk.outbox.write(|sheet| sheet.ack.take())?;
+        let ack = self.desk.outbox.take_ack(self.key)?;
         Some(Ack {
             to: self.id(),
             ack,
@@ -237,8 +239,8 @@ impl<'a, A: App> Peer<'a, A> {
         self.desk.outbox.leave(self.key, room.as_ref());
     }
 
-    /// The rooms it is in, as this handler leaves them; its own room, which its id names, is not
-    /// listed.
+    /// The rooms it is in, as this handler's `join` and `leave` of it leave them; its own room,
+    /// which its id names, is not listed.
     pub fn rooms(&self) -> Vec<String> {
         let mut rooms: Vec<_> = self.desk.hub.rooms(self.key).map(str::to_owned).collect();
         self.desk.outbox.write(|sheet| {

@@ -223,11 +223,16 @@ fn errors_go_to_the_hook_and_the_connection_lives() {
         party.noted(&["Handler(a text) text its"]);
         party.say(&guest, "23[\"encode\"]");
         party.hears(&guest, &["42[\"a\",1]", "42[\"d\",4]"]);
-        party.noted(&["Encode b -", "Encode - its", "Encode c -"]);
+        party.noted(&["Encode b its", "Encode - its", "Encode c -"]);
         party.say(&guest, "2[\"reserved\"]");
         party.hears(&guest, &["42[\"Connect\"]"]);
-        let reserved = ["connect", "disconnect", "newListener", "connect_error"];
-        let reserved = reserved.map(|name| format!("ReservedEvent {name} -"));
+        let reserved = [
+            "connect its",
+            "disconnect its",
+            "newListener its",
+            "connect_error -",
+        ];
+        let reserved = reserved.map(|line| format!("ReservedEvent {line}"));
         assert_eq!(party.lines(), reserved);
         party.leave(&guest);
         party.noted(&["Handler(1) - its", "Handler(2) - its"]);

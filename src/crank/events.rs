@@ -58,13 +58,16 @@ impl<A: App> Crank<A> {
                 let gathered = self.hub.gathered(ack);
                 let then = self.gatherings.remove(&ack);
                 if let (Some(gathered), Some(then)) = (gathered, then) {
-                    self.soon.push_back(Soon::Gathered(gathered, then));
+                    let place = self.place(gathered.namespace);
+                    self.soon.push_back((place, Soon::Gathered(gathered, then)));
                 }
             }
             Event::Withdrawn { socket } => {
                 self.judging.remove(&socket);
-                if let Some(data) = self.data.get_mut(socket.index()) {
-                    *data = None;
+                let data = self.data.get_mut(socket.index()).and_then(Option::take);
+                // One that was on its way back may try again, or will be told of as `Expired`.
+                if let Some(data) = data.filter(|_| self.hub.is_recovered(socket)) {
+                    self.kept.insert(self.hub.id(socket), data);
                 }
             }
             Event::Acked { socket, ack } => {
@@ -119,6 +122,7 @@ impl<A: App> Crank<A> {
         flush: &mut dyn FnMut(&mut Engine),
     ) {
         let tag = self.tag(socket);
+        let ack = ack.map(|ack| (socket, ack));
         self.outbox.write(|sheet| sheet.ack = ack);
         let definition = &self.definitions[tag];
         let (any, guards) = (definition.any.len(), definition.guards.len());
@@ -357,12 +361,13 @@ impl<A: App> Crank<A> {
     /// Tells what has an answer by now. What is asked for meanwhile waits for the next time, so
     /// that asking again and again does not keep everybody else waiting.
     pub(super) fn tell_soon(&mut self, flush: &mut dyn FnMut(&mut Engine)) {
-        for soon in std::mem::take(&mut self.soon) {
+        for (place, soon) in std::mem::take(&mut self.soon) {
+            if !self.is_there(place) {
+                continue;
+            }
+            let namespace = place.namespace;
             match soon {
                 Soon::Fetched(to, then) => {
-                    let Some(namespace) = to.namespace() else {
-                        continue;
-                    };
                     let sockets = self.hub.selected(&to);
                     let sockets = sockets.into_iter().map(|key| self.remote(key)).collect();
                     let desk = desk(&self.hub, &self.outbox, &self.post);
@@ -370,8 +375,7 @@ impl<A: App> Crank<A> {
                 }
                 Soon::Gathered(gathered, then) => {
                     let desk = desk(&self.hub, &self.outbox, &self.post);
-                    let io = Io::new(desk, gathered.namespace);
-                    then(&mut self.app, io, gathered);
+                    then(&mut self.app, Io::new(desk, namespace), gathered);
                 }
             }
             self.apply(flush);

@@ -61,7 +61,7 @@ pub struct Crank<A: App> {
     continuations: HashMap<AckKey, Continuation<A>>,
     gatherings: HashMap<AckKey, Gathering<A>>,
     /// What is to be told before the next event, but not from within the handler that asked.
-    soon: VecDeque<Soon<A>>,
+    soon: VecDeque<(Place, Soon<A>)>,
     /// Whether an error hook runs, whose own errors are not told to it.
     is_reporting: bool,
     /// Those whose acknowledgement cannot even be awaited, to be told before the next event.
@@ -207,11 +207,9 @@ impl<A: App> Dispatch for Crank<A> {
         // A handler that panicked, if that was caught, has left half of its wishes.
         self.outbox.wipe();
         self.tell_failed(flush);
-        self.tell_soon(flush);
         while let Some(event) = self.hub.poll_event() {
             self.handle_event(event, flush);
             self.tell_failed(flush);
-            self.tell_soon(flush);
         }
     }
 
@@ -219,6 +217,7 @@ impl<A: App> Dispatch for Crank<A> {
         self.hub.handle_timeout(now);
         self.dispatch(flush);
         self.run_timers(flush);
+        self.tell_soon(flush);
         self.dispatch(flush);
     }
 
@@ -241,8 +240,12 @@ impl<A: App> Dispatch for Crank<A> {
 
     fn next_deadline(&self) -> Option<Instant> {
         let timer = self.timers.first_key_value().map(|((ms, _), _)| *ms);
-        // What a handler asked for while such things were told is told in the next turn.
-        let timer = if self.soon.is_empty() { timer } else { Some(0) };
+        // What is to be told without an event is told in the next turn.
+        let timer = if self.soon.is_empty() && self.failed.is_empty() {
+            timer
+        } else {
+            Some(0)
+        };
         let timer = timer.map(|ms| self.hub.engine().epoch() + Duration::from_millis(ms));
         [self.hub.next_deadline(), timer]
             .into_iter()

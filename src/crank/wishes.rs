@@ -12,7 +12,7 @@ use crate::{
     hub::{AckError, Applied},
     id::{NamespaceKey, SocketKey},
     op::{Op, Payload, Select, Target},
-    outbox::{TimerId, TimerOp},
+    outbox::{Soon, TimerId, TimerOp},
     to::Io,
     token::Errand,
 };
@@ -31,6 +31,7 @@ impl<A: App> Crank<A> {
                 let outgoing = self.outgoing(&op);
                 match self.hub.apply(op, &sheet.recorded.arena) {
                     Applied::Done => {}
+                    Applied::Dropped => continue,
                     Applied::FanOut(ack) => {
                         let index = awaits.map(|(_, index)| index);
                         let then = index.and_then(|index| gatherings[index].take());
@@ -55,11 +56,12 @@ impl<A: App> Crank<A> {
                             _ => Cause::RoomsFull,
                         };
                         let socket = room_of.map(|socket| self.hub.id(socket));
-                        sheet.problems.push(Problem {
+                        let problem = Problem {
                             event: None,
                             socket,
                             cause,
-                        });
+                        };
+                        sheet.problems.push((None, problem));
                     }
                 }
                 if let Some(outgoing) = outgoing {
@@ -70,7 +72,14 @@ impl<A: App> Crank<A> {
         let unsent = sheet.unsent.drain(..);
         self.failed
             .extend(unsent.map(|(socket, then)| (socket, then, AckError::NotSent)));
-        self.soon.extend(sheet.soon.drain(..));
+        for soon in sheet.soon.drain(..) {
+            let namespace = match &soon {
+                Soon::Fetched(to, _) => to.namespace(),
+                Soon::Gathered(gathered, _) => Some(gathered.namespace),
+            };
+            let place = namespace.map(|namespace| self.place(namespace));
+            self.soon.extend(place.map(|place| (place, soon)));
+        }
         let timers = std::mem::take(&mut sheet.timers);
         let problems = std::mem::take(&mut sheet.problems);
         sheet.wipe();
@@ -78,8 +87,10 @@ impl<A: App> Crank<A> {
         for timer in timers {
             self.apply_timer(timer);
         }
-        for problem in problems {
-            self.report(problem, flush);
+        for (about, problem) in problems {
+            let about = about.filter(|key| self.hub.is_connected(*key));
+            let socket = about.map(|key| self.hub.id(key)).or(problem.socket);
+            self.report(Problem { socket, ..problem }, flush);
         }
     }
 
@@ -262,7 +273,12 @@ impl<A: App> Crank<A> {
         }
     }
 
-    fn place(&self, namespace: NamespaceKey) -> Place {
+    /// Whether a namespace is still the one that was meant.
+    pub(super) fn is_there(&self, place: Place) -> bool {
+        self.hub.generation(place.namespace) == place.generation
+    }
+
+    pub(super) fn place(&self, namespace: NamespaceKey) -> Place {
         let generation = self.hub.generation(namespace);
         Place {
             namespace,
@@ -297,7 +313,7 @@ impl<A: App> Crank<A> {
             self.timer_deadlines.remove(&id);
             let (Timer::Once(place, _) | Timer::Every(place, ..)) = &timer;
             let place = *place;
-            if self.hub.generation(place.namespace) != place.generation {
+            if !self.is_there(place) {
                 continue;
             }
             let desk = desk(&self.hub, &self.outbox, &self.post);

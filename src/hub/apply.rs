@@ -144,7 +144,7 @@ impl Hub {
             if awaits.is_some() {
                 Applied::Failed(error)
             } else {
-                Applied::Done
+                Applied::Dropped
             }
         };
         if matches!(member.presence, Presence::Leaving(_) | Presence::Gone) {
@@ -158,7 +158,7 @@ impl Hub {
                 return failed(AckError::NotSent);
             }
             self.miss(socket, payload, arena);
-            return Applied::Done;
+            return Applied::Dropped;
         }
         if awaits.is_some() && self.owes_much(socket) {
             return Applied::Failed(AckError::TooMany);
@@ -187,7 +187,9 @@ impl Hub {
         is_volatile: bool,
     ) {
         let json = &arena[payload.json.clone()];
-        let Some((number, json)) = self.with_offset(json, is_volatile, false) else {
+        // What middleware says is not replayed: the socket has not joined, and would hear it twice.
+        let is_joining = self.roster.sockets[socket.index()].presence == Presence::Joining;
+        let Some((number, json)) = self.with_offset(json, is_volatile || is_joining, false) else {
             let kinds = (Kind::Event, Kind::BinaryEvent);
             return self.send_packet(socket, kinds, None, payload, arena);
         };

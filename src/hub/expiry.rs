@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use super::{Alarm, Event, Hub, millis};
-use crate::id::SocketKey;
+use crate::{id::SocketKey, namespace::Presence};
 
 /// When a socket's time is over, and what is next.
 #[derive(Clone, Copy, Debug)]
@@ -19,7 +19,10 @@ impl Hub {
     /// Sets or moves the end of a socket's time; `None` is never.
     pub(super) fn set_expiry(&mut self, socket: SocketKey, after: Option<Duration>) {
         self.clear_expiry(socket);
-        let Some(after) = after.filter(|_| self.is_connected(socket)) else {
+        let member = self.roster.sockets.get(socket.index());
+        let is_here = |presence| matches!(presence, Presence::Connected | Presence::Joining);
+        let is_here = member.is_some_and(|member| is_here(member.presence));
+        let Some(after) = after.filter(|_| is_here) else {
             return;
         };
         let after_ms = millis(after);
@@ -32,6 +35,11 @@ impl Hub {
             alarm,
         };
         self.expiries.insert(socket, expiry);
+    }
+
+    /// When a socket's time is over, in the engine's milliseconds.
+    pub(super) fn expires_at(&self, socket: SocketKey) -> Option<u64> {
+        self.expiries.get(&socket).map(|expiry| expiry.at_ms)
     }
 
     pub(super) fn clear_expiry(&mut self, socket: SocketKey) {
@@ -54,7 +62,8 @@ impl Hub {
         }
         self.engine.stats.timeouts += 1;
         // Not a DISCONNECT, after which official clients stay away: this one may come back with
-        // fresh credentials (spec 4, demand 10).
+        // fresh credentials (spec 4, demand 10), and with nothing but these.
+        self.forget_pid(socket);
         self.force_close(self.session(socket));
     }
 }

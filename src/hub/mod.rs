@@ -68,7 +68,8 @@ pub struct Hub {
     ack_ids: BTreeMap<(SocketKey, u64), AckKey>,
     /// Sockets whose time ends.
     expiries: HashMap<SocketKey, Expiry>,
-    alarms: Slab<Alarm>,
+    /// What each is for, and when, because the wheel may go off early.
+    alarms: Slab<(Alarm, u64)>,
     wheel: Wheel,
     fan_out: Option<FanOut>,
     /// A CONNECT to a namespace that does not exist, until it is admitted or refused.
@@ -129,6 +130,8 @@ pub enum Event {
 pub enum Applied {
     /// It is done, or there was nobody to do it for.
     Done,
+    /// The event was not sent: it was volatile, or too much.
+    Dropped,
     /// A broadcast has begun: call `fan_out` until it is done. The acknowledgements of everyone
     /// are awaited under this key.
     FanOut(Option<AckKey>),
@@ -307,7 +310,7 @@ impl Hub {
         let is_full =
             self.roster.dynamic_count() >= self.engine.config.dynamic_namespaces_max as usize;
         let asked = self.asked.take()?;
-        if is_full {
+        if is_full || !self.may_join(asked.session) {
             self.engine.stats.refused_by_limit += 1;
             let message = "{\"message\":\"Too many namespaces\"}";
             self.send_refusal(asked.session, &asked.name, message);
@@ -339,7 +342,12 @@ impl Hub {
         self.engine.handle_timeout(now);
         self.wheel.advance(self.engine.now_ms());
         while let Some(key) = self.wheel.expire(self.engine.now_ms()) {
-            let alarm = self.alarms.remove(key as usize);
+            let (alarm, deadline_ms) = self.alarms[key as usize];
+            if deadline_ms > self.engine.now_ms() {
+                self.wheel.arm(key, deadline_ms);
+                continue;
+            }
+            self.alarms.remove(key as usize);
             self.alarmed(alarm);
         }
     }
@@ -412,9 +420,8 @@ impl Hub {
         while let Some(socket) = self.gone.pop() {
             self.roster.remove(socket);
         }
-        if self.engine.config.cleanup_empty_namespaces {
-            self.roster.forget_emptied();
-        }
+        let cleans = self.engine.config.cleanup_empty_namespaces;
+        self.roster.forget_emptied(cleans);
         self.engine.poll_dead()
     }
 
@@ -591,9 +598,10 @@ impl Hub {
     }
 
     fn set_alarm(&mut self, alarm: Alarm, delay_ms: u64) -> u32 {
-        let key = u32::try_from(self.alarms.insert(alarm)).expect("keys are 32 bits");
-        self.wheel
-            .arm(key, self.engine.now_ms().saturating_add(delay_ms));
+        let deadline_ms = self.engine.now_ms().saturating_add(delay_ms);
+        let key = self.alarms.insert((alarm, deadline_ms));
+        let key = u32::try_from(key).expect("keys are 32 bits");
+        self.wheel.arm(key, deadline_ms);
         key + 1
     }
 

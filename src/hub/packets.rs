@@ -339,20 +339,22 @@ impl Hub {
         name: Box<str>,
         auth: Box<str>,
     ) -> Option<Event> {
-        let first = self.clients[session.index()].first;
-        let count =
-            std::iter::successors(first, |key| self.roster.sockets[key.index()].next).count();
-        if count >= self.engine.config.namespaces_per_client_max as usize {
+        if !self.may_join(session) {
             self.send_refusal(session, &name, "{\"message\":\"Too many namespaces\"}");
             return None;
         }
+        let fits = self.engine.charge(auth.len());
+        if !fits {
+            self.engine.discharge(auth.len());
+            return self.fault(session);
+        }
+        let first = self.clients[session.index()].first;
         let secret = self.engine.fill_secret();
         let socket = self.roster.enter(secret, namespace, session, first);
         self.clients[session.index()].first = Some(socket);
         self.meet(socket, &auth);
         let delay = self.engine.config.decision_timeout;
         let alarm = self.set_alarm(Alarm::Join(socket), millis(delay));
-        let fits = self.engine.charge(auth.len());
         let bytes = auth.len();
         self.joining.insert(
             socket,
@@ -363,10 +365,14 @@ impl Hub {
                 alarm,
             },
         );
-        if !fits {
-            return self.fault(session);
-        }
         Some(Event::Connecting { socket })
+    }
+
+    /// Whether a client may join one more namespace.
+    pub(super) fn may_join(&self, session: SessionKey) -> bool {
+        let first = self.clients[session.index()].first;
+        let sockets = std::iter::successors(first, |key| self.roster.sockets[key.index()].next);
+        sockets.count() < self.engine.config.namespaces_per_client_max as usize
     }
 
     pub(super) fn socket_in(

@@ -20,6 +20,9 @@ impl Hub {
             return;
         }
         let (session, namespace) = (member.session, member.namespace);
+        if !self.welcome_back(socket) {
+            return self.force_close(session);
+        }
         self.roster.connect(socket);
         let client = &mut self.clients[session.index()];
         let alarm = std::mem::take(&mut client.alarm);
@@ -31,7 +34,6 @@ impl Hub {
         let alarm = std::mem::take(&mut joining.alarm);
         let held = std::mem::take(&mut joining.held);
         self.clear_alarm(alarm);
-        self.welcome_back(socket);
         let id = self.roster.id(socket).text();
         match self.pid(socket) {
             Some(pid) => {
@@ -113,15 +115,16 @@ impl Hub {
                 self.engine.release_handshake(session);
             }
         }
-        self.clear_expiry(socket);
         self.note_leaving(socket);
+        self.clear_expiry(socket);
         match presence {
             // The handshake stays: another CONNECT is to be judged by the same headers.
             Presence::Joining => {
-                self.keep(socket, None);
-                self.roster.leave_all(socket);
                 self.fail_acks(socket);
                 self.events.push_back(Event::Withdrawn { socket });
+                // Behind that, because it may be told of as `Expired` at once.
+                self.keep(socket, None);
+                self.roster.leave_all(socket);
             }
             Presence::Connected => {
                 self.roster.sockets[socket.index()].presence = Presence::Leaving(reason);

@@ -11,7 +11,10 @@
 //! volatile events that end in a string carry an offset as well, because clients take any last
 //! string for one; offsets say which server made them.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::{
+    collections::{HashMap, HashSet, VecDeque},
+    time::Duration,
+};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 
@@ -20,6 +23,7 @@ use crate::{
     config::Recovery,
     handshake::Handshake,
     id::{NamespaceKey, SessionKey, SocketId, SocketKey},
+    namespace::Presence,
     op::Target,
     queue::Frame,
     reason::Reason,
@@ -41,14 +45,16 @@ pub(super) struct Ledger {
     log: VecDeque<Entry>,
     /// The number of the first event in the log, or of the next one if it is empty.
     first: u64,
+    /// What the log makes the process hold, which is limited.
     log_bytes: u64,
+    /// The part of it that the gauge of frames counts.
+    frames_bytes: u64,
     kept: HashMap<Pid, Kept>,
     /// The ids of these.
     kept_ids: HashSet<SocketId>,
     /// When what is kept ends, in its order; some of it may have ended already.
     ends: VecDeque<(u64, Pid)>,
     alarm: u32,
-    returning: HashMap<SocketKey, Returning>,
     /// Clients that have to wait for the end of their own old connection.
     takeovers: VecDeque<Takeover>,
 }
@@ -57,11 +63,17 @@ pub(super) struct Ledger {
 #[derive(Clone, Copy, Debug, Default)]
 struct Member {
     pid: Option<Pid>,
+    /// The next event when it joined for the first time: what came before is not for it.
+    joined: u64,
     /// The first and the last logged event that was sent to it; 0 is none.
     first_sent: u64,
     last_sent: u64,
     /// The next event when it began to leave.
     left: u64,
+    /// When its time was to be over (`Peer::expires_in`), if it was.
+    expires_ms: Option<u64>,
+    /// What it shows of how far it has come, while it comes back.
+    after: u64,
     is_recovered: bool,
 }
 
@@ -69,9 +81,12 @@ struct Member {
 struct Entry {
     at_ms: u64,
     namespace: NamespaceKey,
+    /// Tells the namespace from others that had its slot.
+    generation: u32,
     to: Whom,
     frames: Box<[Frame]>,
     bytes: u64,
+    frames_bytes: u64,
 }
 
 /// Who was to receive it, in names that outlive sockets.
@@ -84,27 +99,19 @@ enum Whom {
     },
 }
 
-/// A socket that may come back.
+/// A socket that may come back. It stays here until it is connected again, so that one that loses
+/// its connection on the way has lost nothing else.
 struct Kept {
     id: SocketId,
     namespace: NamespaceKey,
     rooms: Vec<Box<str>>,
-    first_sent: u64,
-    last_sent: u64,
-    left: u64,
+    member: Member,
     end_ms: u64,
+    /// It is on its way back, and does not end meanwhile.
+    is_returning: bool,
 }
 
-/// A socket that has come back and is not connected yet.
-struct Returning {
-    rooms: Vec<Box<str>>,
-    missed: Vec<Frame>,
-    /// The last event among these, or an earlier one.
-    last: u64,
-    /// The next event when these were collected.
-    until: u64,
-}
-
+/// A CONNECT, which may have to wait for the end of the client's own old connection.
 pub(super) struct Takeover {
     pub session: SessionKey,
     pub namespace: NamespaceKey,
@@ -122,11 +129,11 @@ impl Ledger {
             log: VecDeque::new(),
             first: 1,
             log_bytes: 0,
+            frames_bytes: 0,
             kept: HashMap::new(),
             kept_ids: HashSet::new(),
             ends: VecDeque::new(),
             alarm: 0,
-            returning: HashMap::new(),
             takeovers: VecDeque::new(),
         }
     }
@@ -184,6 +191,7 @@ impl Ledger {
                 return;
             }
             self.log_bytes -= entry.bytes;
+            self.frames_bytes -= entry.frames_bytes;
             self.log.pop_front();
             self.first += 1;
         }
@@ -191,29 +199,49 @@ impl Ledger {
 
     /// The events after `after` that this socket was to receive, and which was the last. `None` if
     /// some of them may be forgotten, or they are too much.
-    fn missed(&self, kept: &Kept, after: u64, bytes_max: u64) -> Option<(Vec<Frame>, u64)> {
+    fn missed(
+        &self,
+        kept: &Kept,
+        generation: u32,
+        after: u64,
+        bytes_max: u64,
+    ) -> Option<(Vec<Frame>, u64)> {
         if after + 1 < self.first {
             return None;
         }
+        let joined: HashSet<&str> = kept.rooms.iter().map(|room| &**room).collect();
         let (mut frames, mut bytes, mut last) = (Vec::new(), 0, after);
         let skipped = usize::try_from(after + 1 - self.first).ok()?;
         for (entry, number) in self.log.iter().zip(self.first..).skip(skipped) {
-            if entry.namespace == kept.namespace && entry.to.means(kept.id, &kept.rooms) {
+            let is_here = entry.namespace == kept.namespace && entry.generation == generation;
+            if is_here && entry.to.means(kept.id, &joined) {
                 bytes += entry.bytes;
                 last = number;
                 frames.extend(entry.frames.iter().cloned());
             }
+            if bytes > bytes_max {
+                return None;
+            }
         }
-        (bytes <= bytes_max).then_some((frames, last))
+        Some((frames, last))
     }
 }
 
 impl Whom {
+    /// What the names make the process hold.
+    fn bytes(&self) -> u64 {
+        match self {
+            Whom::One(_) => 0,
+            Whom::Rooms { rooms, except, .. } => {
+                let names = rooms.iter().chain(except.iter());
+                names.map(|name| name.len() as u64 + NAME_COST).sum()
+            }
+        }
+    }
+
     /// Whether a socket with this id, in these rooms, is meant (spec 2.9.5).
-    fn means(&self, id: SocketId, joined: &[Box<str>]) -> bool {
-        let is_in = |room: &str| {
-            joined.iter().any(|joined| **joined == *room) || SocketId::parse(room) == Some(id)
-        };
+    fn means(&self, id: SocketId, joined: &HashSet<&str>) -> bool {
+        let is_in = |room: &str| joined.contains(room) || SocketId::parse(room) == Some(id);
         match self {
             Whom::One(socket) => *socket == id,
             Whom::Rooms {
@@ -273,24 +301,38 @@ impl Hub {
             },
         };
         let at_ms = self.engine.now_ms();
+        let generation = self.roster.generation(namespace);
         let Some(ledger) = &mut self.recovery else {
             return;
         };
-        let bytes = frames
-            .iter()
-            .map(|frame| frame.bytes().len() as u64)
-            .sum::<u64>();
-        let bytes = bytes + ENTRY_COST;
+        let frames_bytes = frames.iter().map(Frame::cost).sum();
+        let bytes = frames_bytes + to.bytes() + ENTRY_COST;
         ledger.log_bytes += bytes;
+        ledger.frames_bytes += frames_bytes;
         ledger.log.push_back(Entry {
             at_ms,
             namespace,
+            generation,
             to,
             frames: frames.into(),
             bytes,
+            frames_bytes,
         });
-        ledger.trim(at_ms);
-        self.engine.retained_bytes = ledger.log_bytes;
+        let is_watched = ledger.alarm != 0;
+        self.trim_log();
+        if !is_watched {
+            self.forget_kept();
+        }
+    }
+
+    /// Drops what is too old or too much. Logged frames wait for nobody; one that a slow client has
+    /// yet to receive as well is not counted as waiting until the log has dropped it.
+    fn trim_log(&mut self) {
+        let now_ms = self.engine.now_ms();
+        if let Some(ledger) = &mut self.recovery {
+            ledger.trim(now_ms);
+            self.engine.retained_bytes = ledger.frames_bytes;
+        }
     }
 }
 
@@ -331,7 +373,12 @@ impl Hub {
             return false;
         };
         let old = pid.and_then(|pid| ledger.living.get(&pid).copied());
-        let Some(old) = old.filter(|old| self.roster.is_connected(*old)) else {
+        // Also one that is in middleware: it may be as dead.
+        let is_there = |old: &SocketKey| {
+            let presence = self.roster.sockets[old.index()].presence;
+            matches!(presence, Presence::Connected | Presence::Joining)
+        };
+        let Some(old) = old.filter(is_there) else {
             return false;
         };
         let session = self.session(old);
@@ -372,111 +419,138 @@ impl Hub {
         if self.recovery.is_none() {
             return;
         }
-        let returned = self.find_kept(socket, auth);
+        let found = self.find_kept(socket, auth);
         let fresh = SocketId::new(self.engine.fill_secret(), socket.index() as u32).text();
         let Some(ledger) = &mut self.recovery else {
             return;
         };
-        let (pid, kept) = match returned {
-            Some((pid, kept, returning)) => {
-                ledger.returning.insert(socket, returning);
-                (pid, Some(kept))
-            }
-            None => (fresh, None),
+        let joined = ledger.next();
+        let Some((pid, after)) = found else {
+            ledger.living.insert(fresh, socket);
+            *ledger.member(socket) = Member {
+                pid: Some(fresh),
+                joined,
+                ..Member::default()
+            };
+            return;
         };
-        *ledger.member(socket) = Member {
-            pid: Some(pid),
-            is_recovered: kept.is_some(),
-            ..Member::default()
-        };
+        let kept = ledger.kept.get_mut(&pid).expect("it was found");
+        kept.is_returning = true;
+        let (id, rooms, mut member) = (kept.id, kept.rooms.clone(), kept.member);
+        member.is_recovered = true;
+        member.after = after;
+        *ledger.member(socket) = member;
         ledger.living.insert(pid, socket);
-        if let Some(kept) = kept {
-            let member = ledger.member(socket);
-            member.first_sent = kept.first_sent;
-            member.last_sent = kept.last_sent;
-            self.roster.rename(socket, kept.id);
-            self.roster.release(kept.namespace);
+        self.roster.rename(socket, id);
+        let rooms_max = self.engine.config.rooms_per_socket_max as usize;
+        for room in &rooms {
+            self.roster.join(socket, room, rooms_max);
         }
     }
 
-    fn find_kept(&mut self, socket: SocketKey, auth: &str) -> Option<(Pid, Kept, Returning)> {
+    /// Who shows this payload, if it is kept for this namespace, and after which event it goes on.
+    fn find_kept(&mut self, socket: SocketKey, auth: &str) -> Option<(Pid, u64)> {
         let (pid, offset) = self.shown(auth)?;
+        self.trim_log();
         let namespace = self.namespace(socket);
         let now_ms = self.engine.now_ms();
-        let bytes_max = u64::from(self.engine.config.backlog_bytes_max / 2);
-        let ledger = self.recovery.as_mut()?;
-        ledger.trim(now_ms);
+        let ledger = self.recovery.as_ref()?;
         let kept = ledger.kept.get(&pid)?;
-        if kept.namespace != namespace || kept.end_ms <= now_ms {
+        let member = &kept.member;
+        let is_over = kept.end_ms <= now_ms || member.expires_ms.is_some_and(|at| at <= now_ms);
+        if kept.namespace != namespace || kept.is_returning || is_over {
             return None;
         }
         let after = match &offset {
             // It has received everything that was sent to it: it missed only what came since.
             Some(offset) => match ledger.number(offset)? {
-                number if number >= kept.last_sent => number.max(kept.left - 1),
+                number if number >= member.last_sent => number.max(member.left - 1),
                 number => number,
             },
-            None if kept.first_sent == 0 => kept.left - 1,
-            None => kept.first_sent - 1,
+            None if member.first_sent == 0 => member.left - 1,
+            None => member.first_sent - 1,
         };
-        let (missed, last) = ledger.missed(kept, after, bytes_max)?;
-        let until = ledger.next();
-        let kept = ledger.kept.remove(&pid)?;
-        ledger.kept_ids.remove(&kept.id);
-        let rooms = kept.rooms.clone();
-        let returning = Returning {
-            rooms,
-            missed,
-            last,
-            until,
-        };
-        Some((pid, kept, returning))
+        // Offsets are no secret: what was said before it came is not for it, whatever it shows.
+        let after = after.max(member.joined - 1);
+        self.missed_by(&pid, after)?;
+        Some((pid, after))
     }
 
-    /// A socket that came back is connected: it is in its rooms again, and is sent what it missed,
-    /// before it is told that it has joined (spec 2.9.4).
-    pub(super) fn welcome_back(&mut self, socket: SocketKey) {
-        let ledger = self.recovery.as_mut();
-        let Some(returning) = ledger.and_then(|ledger| ledger.returning.remove(&socket)) else {
-            return;
+    fn missed_by(&self, pid: &Pid, after: u64) -> Option<(Vec<Frame>, u64)> {
+        let bytes_max = u64::from(self.engine.config.backlog_bytes_max / 2);
+        let ledger = self.recovery.as_ref()?;
+        let kept = ledger.kept.get(pid)?;
+        let generation = self.roster.generation(kept.namespace);
+        ledger.missed(kept, generation, after, bytes_max)
+    }
+
+    /// A socket that came back is about to be connected: it is sent what it missed, before it is
+    /// told that it has joined (spec 2.9.4). `false` if that is forgotten by now, because its
+    /// middleware took its time: it has to start anew.
+    pub(super) fn welcome_back(&mut self, socket: SocketKey) -> bool {
+        let Some(ledger) = self.recovery.as_mut() else {
+            return true;
         };
-        let rooms_max = self.engine.config.rooms_per_socket_max as usize;
-        for room in &returning.rooms {
-            self.roster.join(socket, room, rooms_max);
-        }
-        let namespace = self.namespace(socket);
-        let id = self.roster.id(socket);
-        let mut missed = returning.missed;
+        let member = *ledger.member(socket);
+        let Some(pid) = member.pid.filter(|_| member.is_recovered) else {
+            return true;
+        };
+        let Some((missed, last)) = self.missed_by(&pid, member.after) else {
+            return false;
+        };
+        let now_ms = self.engine.now_ms();
         if let Some(ledger) = &mut self.recovery {
-            // What came while its middleware was thinking.
-            let mut last = returning.last;
-            let skipped = returning.until.saturating_sub(ledger.first) as usize;
-            for (entry, number) in ledger.log.iter().zip(ledger.first..).skip(skipped) {
-                if entry.namespace == namespace && entry.to.means(id, &returning.rooms) {
-                    last = number;
-                    missed.extend(entry.frames.iter().cloned());
-                }
+            if let Some(kept) = ledger.kept.remove(&pid) {
+                ledger.kept_ids.remove(&kept.id);
+                self.roster.release(kept.namespace);
             }
             if !missed.is_empty() {
                 ledger.sent(socket, last);
             }
         }
+        if let Some(at_ms) = member.expires_ms {
+            let left = Duration::from_millis(at_ms.saturating_sub(now_ms));
+            self.set_expiry(socket, Some(left));
+        }
         let session = self.session(socket);
         for frame in &missed {
             self.engine.send_frame(session, frame);
         }
+        true
     }
 
     /// A socket has begun to leave: it receives nothing from here on.
     pub(super) fn note_leaving(&mut self, socket: SocketKey) {
+        let expires_ms = self.expires_at(socket);
         if let Some(ledger) = &mut self.recovery {
             let next = ledger.next();
-            ledger.member(socket).left = next;
-            ledger.returning.remove(&socket);
+            let member = ledger.member(socket);
+            member.left = next;
+            member.expires_ms = expires_ms;
         }
     }
 
-    /// A socket has left, and is still in its rooms. If it may come back, what it needs is kept.
+    /// A socket whose credentials have expired has nothing to come back to.
+    pub(super) fn forget_pid(&mut self, socket: SocketKey) {
+        let is_joining = self.roster.sockets[socket.index()].presence == Presence::Joining;
+        let Some(ledger) = &mut self.recovery else {
+            return;
+        };
+        let member = *ledger.member(socket);
+        let Some(pid) = member.pid else { return };
+        if is_joining && member.is_recovered {
+            // It ends with its attempt, which gives it back.
+            if let Some(kept) = ledger.kept.get_mut(&pid) {
+                kept.end_ms = 0;
+            }
+            return;
+        }
+        ledger.living.remove(&pid);
+        ledger.member(socket).pid = None;
+    }
+
+    /// A socket has left, and is still in its rooms. If it may come back, what it needs is kept;
+    /// without a reason it had not joined.
     pub(super) fn keep(&mut self, socket: SocketKey, reason: Option<Reason>) {
         let namespace = self.namespace(socket);
         let id = self.roster.id(socket);
@@ -484,12 +558,23 @@ impl Hub {
         let Some(ledger) = &mut self.recovery else {
             return;
         };
-        let member = std::mem::take(ledger.member(socket));
+        let member = *ledger.member(socket);
         let Some(pid) = member.pid else { return };
         if ledger.living.get(&pid) == Some(&socket) {
             ledger.living.remove(&pid);
         }
-        if !reason.is_some_and(Reason::is_recoverable) {
+        let Some(reason) = reason else {
+            // One that was on its way back, and may try again.
+            if let Some(kept) = ledger.kept.get_mut(&pid).filter(|_| member.is_recovered) {
+                kept.is_returning = false;
+                let end_ms = kept.end_ms;
+                let at = ledger.ends.partition_point(|(other, _)| *other <= end_ms);
+                ledger.ends.insert(at, (end_ms, pid));
+                self.forget_kept();
+            }
+            return;
+        };
+        if !reason.is_recoverable() {
             return;
         }
         let rooms = self.roster.rooms(socket).map(Box::from).collect();
@@ -498,10 +583,9 @@ impl Hub {
             id,
             namespace,
             rooms,
-            first_sent: member.first_sent,
-            last_sent: member.last_sent,
-            left: member.left,
+            member,
             end_ms,
+            is_returning: false,
         };
         ledger.kept.insert(pid, kept);
         ledger.kept_ids.insert(id);
@@ -510,24 +594,29 @@ impl Hub {
         self.forget_kept();
     }
 
-    /// Forgets those whose time is over, or who are too many, and sets the alarm for the next.
+    /// Forgets those whose time is over, or who are too many, and old events; sets the alarm for
+    /// what is next.
     pub(super) fn forget_kept(&mut self) {
         let now_ms = self.engine.now_ms();
+        self.trim_log();
         let Some(ledger) = &mut self.recovery else {
             return;
         };
-        ledger.trim(now_ms);
+        if ledger.ends.len() > 2 * ledger.kept.len() + ENDS_SPARED {
+            let kept = &ledger.kept;
+            let is_current =
+                |(end_ms, pid): &(u64, Pid)| kept.get(pid).is_some_and(|it| it.end_ms == *end_ms);
+            ledger.ends.retain(is_current);
+        }
         while let Some(&(end_ms, pid)) = ledger.ends.front() {
-            let is_current = ledger
-                .kept
-                .get(&pid)
-                .is_some_and(|kept| kept.end_ms == end_ms);
+            let is_current = |kept: &&Kept| kept.end_ms == end_ms && !kept.is_returning;
+            let current = ledger.kept.get(&pid).filter(is_current);
             let is_full = ledger.kept.len() > ledger.config.sessions_max as usize;
-            if is_current && end_ms > now_ms && !is_full {
+            if current.is_some() && end_ms > now_ms && !is_full {
                 break;
             }
             ledger.ends.pop_front();
-            if !is_current {
+            if current.is_none() {
                 continue;
             }
             if let Some(kept) = ledger.kept.remove(&pid) {
@@ -537,11 +626,14 @@ impl Hub {
             }
         }
         let end = ledger.ends.front().map(|(end_ms, _)| *end_ms);
+        let age_ms = millis(ledger.config.duration);
+        // A millisecond later it is too old.
+        let old = ledger.log.front();
+        let old = old.map(|entry| entry.at_ms.saturating_add(age_ms).saturating_add(1));
         let alarm = std::mem::take(&mut ledger.alarm);
-        self.engine.retained_bytes = ledger.log_bytes;
         self.clear_alarm(alarm);
-        if let Some(end_ms) = end {
-            let alarm = self.set_alarm(Alarm::Kept, end_ms.saturating_sub(now_ms));
+        if let Some(next_ms) = end.into_iter().chain(old).min() {
+            let alarm = self.set_alarm(Alarm::Kept, next_ms.saturating_sub(now_ms));
             if let Some(ledger) = &mut self.recovery {
                 ledger.alarm = alarm;
             }
@@ -557,5 +649,11 @@ impl Hub {
     }
 }
 
-/// What an entry of the log costs beside its frames.
+/// What an entry of the log costs beside its frames and names.
 const ENTRY_COST: u64 = 128;
+
+/// What a name costs beside its bytes.
+const NAME_COST: u64 = 32;
+
+/// Ends that may be out of date before the list is looked through.
+const ENDS_SPARED: usize = 1_024;
