@@ -49,7 +49,9 @@
 //!   1  conn, session, namespace,   the state of one connection, one session, of sockets and rooms
 //!      handshake, queue, timer, id, op
 //!   0  codec::{http, ws, eio,      functions from bytes to values and back
-//!      sio, json}, args, config, cors, response, files, reason, stats
+//!      sio, json, coding}, args,
+//!      config, cookie, cors, files,
+//!      headers, reason, response, stats
 //! ```
 //!
 //! # The contract of the low road
@@ -71,6 +73,7 @@ mod args;
 mod codec;
 mod config;
 mod conn;
+mod cookie;
 mod cors;
 mod crank;
 mod dispatch;
@@ -80,6 +83,7 @@ mod files;
 pub mod fuzzing;
 mod handle;
 mod handshake;
+mod headers;
 pub mod hub;
 mod id;
 mod namespace;
@@ -103,14 +107,19 @@ pub use crate::{
     app::{App, Cause, Outcome, Problem, Refusal},
     args::{Args, FromArgs, OwnedArgs},
     codec::json::{Bytes, Error as ArgsError},
-    config::{Config, KeepHeaders, Transports},
-    cors::{Cors, Origin},
+    config::{Config, InitialPacket, KeepHeaders, Transports},
+    cookie::{Cookie, SameSite},
+    cors::{Cors, Origin, OriginTest},
     crank::{Crank, Namespace, RawNamespace},
     dispatch::Dispatch,
-    engine::Transport,
+    engine::{
+        BadRequest, ConnectionContext, ConnectionError, PacketKind, SessionEvent, SessionInfo,
+        Transport,
+    },
     files::Files,
     handle::{Handle, HandleTo},
     handshake::{Handshake, Hello},
+    headers::{HeaderError, Headers},
     hub::AckError,
     id::{AckKey, ConnKey, Entropy, NamespaceKey, NotAnId, SessionKey, Sid, SocketId, SocketKey},
     outbox::TimerId,
@@ -121,7 +130,7 @@ pub use crate::{
     response::{Body, Response},
     server::Server,
     socket::{Peer, Socket},
-    stats::Stats,
+    stats::{Census, Refusals, Stats},
     to::{Io, Rooms, To},
     token::{Ack, Decision, HandleError, Responder},
 };

@@ -77,6 +77,11 @@ impl Frame {
         ws::is_binary(self.bytes())
     }
 
+    /// Whether a polling answer with this frame may be compressed.
+    pub fn is_compressible(&self) -> bool {
+        true
+    }
+
     /// Appends what `put` writes, if nobody else has this frame and it is small; how much that was.
     fn grow(&mut self, put: &mut dyn FnMut(&mut Vec<u8>)) -> Option<usize> {
         let Bytes { bytes, gauge } = Arc::get_mut(&mut self.0)?;

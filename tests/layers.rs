@@ -16,9 +16,12 @@ const LAYERS: [&[&str]; 7] = [
         "codec/eio",
         "codec/sio",
         "codec/json",
+        "codec/coding",
         "args",
         "config",
+        "cookie",
         "cors",
+        "headers",
         "response",
         "files",
         "reason",
@@ -41,6 +44,8 @@ const LAYERS: [&[&str]; 7] = [
         "engine/frames",
         "engine/lifecycle",
         "engine/commands",
+        "engine/notes",
+        "engine/refusals",
         "engine/output",
         "hub/mod",
         "hub/apply",
@@ -53,6 +58,7 @@ const LAYERS: [&[&str]; 7] = [
     &[
         "crank/mod",
         "crank/events",
+        "crank/hooks",
         "crank/setup",
         "crank/wishes",
         "handle",
@@ -62,7 +68,8 @@ const LAYERS: [&[&str]; 7] = [
 ];
 
 /// The files in which a package may be named.
-const PACKAGES: [(&str, &[&str]); 9] = [
+const PACKAGES: [(&str, &[&str]); 10] = [
+    ("flate2", &["codec/coding"]),
     ("mio", &["net"]),
     ("httparse", &["codec/http"]),
     ("tungstenite", &["codec/ws"]),
@@ -76,7 +83,7 @@ const PACKAGES: [(&str, &[&str]); 9] = [
             "args",
             "app",
             "handshake",
-            "engine/requests",
+            "engine/refusals",
         ],
     ),
     (

@@ -276,6 +276,10 @@ impl<A: App> Crank<A> {
                     handler(&mut self.app, WebSocketId { conn, serial }, code);
                 }
             }
+            engine::Event::Refused(error) => self.engine_hooks.tell_refused(&mut self.app, &error),
+            engine::Event::Session { info, event, .. } => {
+                self.engine_hooks.tell_session(&mut self.app, info, event);
+            }
             // The hub has taken these.
             engine::Event::Opened { .. }
             | engine::Event::Message { .. }
@@ -312,7 +316,7 @@ impl<A: App> Crank<A> {
             .as_ref()
             .copied()
             .map_err(|refusal| &*refusal.message);
-        self.hub.engine_mut().decide(conn, serial, verdict);
+        self.conclude(conn, serial, verdict);
     }
 
     pub(super) fn handle_request(

@@ -6,6 +6,7 @@
 //! it asked for is applied before the next packet is parsed.
 
 mod events;
+mod hooks;
 mod setup;
 mod wishes;
 
@@ -36,6 +37,7 @@ use crate::{
     token::{Decision, Post, Responder},
 };
 
+pub(crate) use self::hooks::EngineHooks;
 pub use self::setup::{Namespace, RawNamespace};
 
 /// A Socket.IO server without I/O: what [`Server`](crate::Server) drives with a loop, and tests and
@@ -48,6 +50,7 @@ pub struct Crank<A: App> {
     /// Handler tables, by namespace.
     definitions: Vec<Definition<A>>,
     hooks: Hooks<A>,
+    engine_hooks: EngineHooks<A>,
     raws: Vec<Raw<A>>,
     /// Which definition an open application WebSocket belongs to, by its serial.
     open_raws: HashMap<u32, usize>,

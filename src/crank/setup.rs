@@ -6,7 +6,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Allow, Crank, Definition, Hooks, Middleware, OnEvent, OnRequest, Raw, root};
+use super::{
+    Allow, Crank, Definition, EngineHooks, Hooks, Middleware, OnEvent, OnRequest, Raw, root,
+};
 use crate::{
     app::{App, Cause, Outcome, Problem, Refusal},
     args::{Args, FromArgs},
@@ -56,6 +58,7 @@ impl<A: App> Crank<A> {
                 request: None,
                 error: None,
             },
+            engine_hooks: EngineHooks::default(),
             raws: Vec::new(),
             open_raws: HashMap::new(),
             outbox: Outbox::new(),

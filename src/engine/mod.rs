@@ -17,14 +17,18 @@
 //!   lifecycle.rs   opening, closing, losing, deadlines
 //!   output.rs      what leaves: encoded, gathered, queued, written
 //!   commands.rs    what an application may ask, and what it may do
+//!   refusals.rs    requests that the error table answers, told to those who listen
+//!   notes.rs       what happens to sessions, told to those who watch
 //!   mod.rs         the type, its inputs and outputs
 //! ```
 
 mod commands;
 mod frames;
 mod lifecycle;
+mod notes;
 mod output;
 mod polling;
+mod refusals;
 mod requests;
 mod server;
 
@@ -38,7 +42,11 @@ use std::{
 
 use slab::Slab;
 
-pub use self::server::{Core, Message, Server, Socket};
+pub use self::{
+    notes::{PacketKind, SessionEvent, SessionInfo},
+    refusals::{BadRequest, ConnectionContext, ConnectionError},
+    server::{Core, Handle, Message, Server, Socket},
+};
 use crate::{
     codec::{
         http::{self, Limits},
@@ -46,6 +54,7 @@ use crate::{
     },
     config::Config,
     conn::{Conn, Payload, Posting, State},
+    headers::Headers,
     id::{ConnKey, Entropy, SessionKey},
     queue::{Frame, Gauge, Queue},
     reason::Reason,
@@ -62,6 +71,14 @@ pub struct Engine {
     conn_timers: Wheel,
     session_timers: Wheel,
     events: VecDeque<Event>,
+    /// What those who watch are told, before anything else.
+    notes: VecDeque<Event>,
+    /// What was seen in the input while notes waited.
+    seen: Option<Event>,
+    /// A refusal whose request is not at hand yet.
+    refused: Option<refusals::Refused>,
+    tells_refusals: bool,
+    tells_sessions: bool,
     input: Input,
     cork: Cork,
     dirty: VecDeque<ConnKey>,
@@ -93,13 +110,16 @@ pub struct Engine {
     epoch_unix_ms: u64,
     now_ms: u64,
     pub(crate) stats: Stats,
+    /// The mean of the loop's turns, times 16.
+    turn_us_mean_16: u64,
 }
 
 /// What the engine tells. A span is valid until the next call of `poll_event`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "a variant's sentence says what its fields are")]
 pub enum Event {
-    /// A handshake asks to be judged (`Engine::judge_handshakes`); answered by `decide`.
+    /// A handshake asks to be judged (`Engine::judge_handshakes`); answered by `decide` or
+    /// `conclude`.
     Opening { conn: ConnKey, serial: u32 },
     /// A session is open.
     Opened { session: SessionKey },
@@ -140,6 +160,32 @@ pub enum Event {
         serial: u32,
         code: Option<u16>,
     },
+    /// A request was refused by the error table (`Engine::tell_refusals`).
+    Refused(Box<ConnectionError>),
+    /// Something happened to a session (`Engine::tell_sessions`).
+    Session {
+        session: SessionKey,
+        info: SessionInfo,
+        event: SessionEvent,
+    },
+}
+
+/// What an application gives a handshake that it lets in.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Welcome {
+    /// Header lines of the answer, the 101 included.
+    pub headers: Headers,
+    /// The part of the session's id that nobody may guess; the engine's own entropy without.
+    pub secret: Option<[u8; 11]>,
+}
+
+/// Why an application does not let a handshake in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Denial<'a> {
+    /// It is not allowed: 403 with this message, code 4.
+    Forbidden(&'a str),
+    /// No id could be made for it: code 3.
+    NoId,
 }
 
 /// Where a piece of input lies; `Engine::bytes` reads it.
@@ -252,6 +298,11 @@ impl Engine {
             conn_timers: Wheel::new(),
             session_timers: Wheel::new(),
             events: VecDeque::new(),
+            notes: VecDeque::new(),
+            seen: None,
+            refused: None,
+            tells_refusals: false,
+            tells_sessions: false,
             input: Input {
                 shared: vec![0; READ_BYTES],
                 current: None,
@@ -284,6 +335,7 @@ impl Engine {
             epoch_unix_ms: unix_ms,
             now_ms: 0,
             stats: Stats::default(),
+            turn_us_mean_16: 0,
         }
     }
 
@@ -426,6 +478,12 @@ impl Engine {
     /// application does about it takes effect before the next.
     pub fn poll_event(&mut self) -> Option<Event> {
         loop {
+            if let Some(note) = self.notes.pop_front() {
+                return Some(note);
+            }
+            if let Some(event) = self.seen.take() {
+                return Some(event);
+            }
             if let Some(event) = self.events.pop_front() {
                 if let Event::Closed { session, .. } = event {
                     self.gone.push(session);
@@ -440,6 +498,8 @@ impl Engine {
                 continue;
             }
             match self.look() {
+                // What watchers hear of it comes first.
+                Look::Event(event) if !self.notes.is_empty() => self.seen = Some(event),
                 Look::Event(event) => return Some(event),
                 Look::Again => {}
                 Look::Pause => self.stash(),
@@ -528,6 +588,12 @@ impl Engine {
             return Fate::Keep;
         }
         let conn = &mut self.conns[key.index()];
+        if let State::Ws(session) = conn.state {
+            if has_waited && self.tells_sessions {
+                self.note_drain(key, session);
+            }
+        }
+        let conn = &mut self.conns[key.index()];
         if conn.is_writable && conn.inbox.is_some() {
             self.send_late_pong(key);
         }
@@ -552,7 +618,7 @@ impl Engine {
     pub fn next_deadline(&self) -> Option<Instant> {
         let is_busy =
             !self.resumed.is_empty() || !self.held_back.is_empty() || !self.discarded.is_empty();
-        if !self.events.is_empty() || is_busy {
+        if !self.events.is_empty() || !self.notes.is_empty() || is_busy {
             return Some(self.epoch + Duration::from_millis(self.now_ms));
         }
         let first = [

@@ -7,23 +7,31 @@
 use std::{
     io,
     net::{SocketAddr, TcpListener, ToSocketAddrs},
+    ops::{Deref, DerefMut},
+    sync::Arc,
     time::Instant,
 };
 
-use super::{Engine, Event, Transport};
+use super::{ConnectionError, Denial, Engine, Event, SessionEvent, SessionInfo, Transport};
 use crate::{
     config::Config,
+    crank::EngineHooks,
     dispatch::Dispatch,
+    handle::{Mail, Mailbox},
     handshake::Handshake,
-    id::{ConnKey, SessionKey, Sid},
+    headers::Headers,
+    id::{ConnKey, Entropy, SessionKey, Sid},
     net::{Net, Urandom, unix_ms},
     reason::Reason,
     request::Request,
     response::Response,
+    stats::{Census, Stats},
+    token::{About, Decision, Errand, HandleError, Post},
 };
 
 /// An Engine.IO server at `/engine.io/`, or where its configuration says. Handlers get the
-/// application's state, the session, and what happened.
+/// application's state, the session, and what happened; they are registered by the methods of
+/// [`Core`], which it derefs to.
 pub struct Server<A: Send> {
     core: Core<A>,
     net: Net,
@@ -37,12 +45,36 @@ pub struct Core<A: Send> {
     message: Option<OnMessage<A>>,
     close: Option<OnClose<A>>,
     allow: Option<Allow<A>>,
+    hooks: EngineHooks<A>,
+    /// What other threads leave: decisions, and the end. No application is needed for either.
+    mailbox: Arc<Mailbox<()>>,
+    is_closing: bool,
+}
+
+/// A server as other threads see it. Clones are cheap and speak to the same server.
+#[derive(Clone)]
+pub struct Handle {
+    mailbox: Arc<Mailbox<()>>,
+}
+
+impl Handle {
+    /// Ends the server: each session's `on_close` gets `Reason::ServerShuttingDown`, clients see
+    /// their transport close, `run` returns.
+    pub fn close(&self) -> Result<(), HandleError> {
+        self.mailbox.post(Errand::Close)
+    }
 }
 
 type OnOpen<A> = Box<dyn for<'a> FnMut(&mut A, &mut Socket<'a>) + Send>;
 type OnMessage<A> = Box<dyn for<'a> FnMut(&mut A, &mut Socket<'a>, Message) + Send>;
 type OnClose<A> = Box<dyn FnMut(&mut A, Sid, Reason) + Send>;
-type Allow<A> = Box<dyn for<'a> FnMut(&mut A, &Handshake<'a>) -> Result<(), String> + Send>;
+type Permit<A> = Box<dyn for<'a> FnMut(&mut A, &Handshake<'a>) -> Result<(), String> + Send>;
+type PermitLater<A> = Box<dyn for<'a> FnMut(&mut A, &Handshake<'a>, Decision) + Send>;
+
+enum Allow<A> {
+    Now(Permit<A>),
+    Later(PermitLater<A>),
+}
 
 /// One session, while one of its handlers runs.
 pub struct Socket<'a> {
@@ -122,15 +154,63 @@ impl<A: Send> Server<A> {
         let mut net = Net::new(&config)?;
         net.listen(listener)?;
         let entropy = Box::new(Urandom::open()?);
+        let core = Core::new(app, config, entropy, Instant::now(), unix_ms());
+        core.mailbox.wake_by(net.wake());
+        Ok(Server { core, net })
+    }
+
+    /// Where it listens.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.net.local_addr()
+    }
+
+    /// Serves until [`Handle::close`], or until polling fails. A panic of a handler unwinds out of
+    /// here.
+    pub fn run(mut self) -> io::Result<()> {
+        self.net.run(&mut self.core)
+    }
+}
+
+impl<A: Send> Deref for Server<A> {
+    type Target = Core<A>;
+
+    fn deref(&self) -> &Core<A> {
+        &self.core
+    }
+}
+
+impl<A: Send> DerefMut for Server<A> {
+    fn deref_mut(&mut self) -> &mut Core<A> {
+        &mut self.core
+    }
+}
+
+// Setting up.
+impl<A: Send> Core<A> {
+    /// A server whose time begins `now`, which is `unix_ms` milliseconds after 1970.
+    pub fn new(
+        app: A,
+        config: Config,
+        entropy: Box<dyn Entropy>,
+        now: Instant,
+        unix_ms: u64,
+    ) -> Core<A> {
+        let mailbox = Arc::new(Mailbox::new(config.mailbox_max as usize));
         let config = Config {
             serve_client: false,
             ..config
         };
-        let engine = Engine::new(config, entropy, Instant::now(), unix_ms());
-        Ok(Server {
-            core: Core::new(engine, app),
-            net,
-        })
+        Core {
+            engine: Engine::new(config, entropy, now, unix_ms),
+            app,
+            open: None,
+            message: None,
+            close: None,
+            allow: None,
+            hooks: EngineHooks::default(),
+            mailbox,
+            is_closing: false,
+        }
     }
 
     /// Calls `handler` when a session is open.
@@ -138,7 +218,7 @@ impl<A: Send> Server<A> {
     where
         F: for<'a> FnMut(&mut A, &mut Socket<'a>) + Send + 'static,
     {
-        self.core.open = Some(Box::new(handler));
+        self.open = Some(Box::new(handler));
         self
     }
 
@@ -147,7 +227,7 @@ impl<A: Send> Server<A> {
     where
         F: for<'a> FnMut(&mut A, &mut Socket<'a>, Message) + Send + 'static,
     {
-        self.core.message = Some(Box::new(handler));
+        self.message = Some(Box::new(handler));
         self
     }
 
@@ -156,7 +236,7 @@ impl<A: Send> Server<A> {
     where
         F: FnMut(&mut A, Sid, Reason) + Send + 'static,
     {
-        self.core.close = Some(Box::new(handler));
+        self.close = Some(Box::new(handler));
         self
     }
 
@@ -165,34 +245,105 @@ impl<A: Send> Server<A> {
     where
         F: for<'a> FnMut(&mut A, &Handshake<'a>) -> Result<(), String> + Send + 'static,
     {
-        self.core.engine.judge_handshakes();
-        self.core.allow = Some(Box::new(judge));
+        self.engine.judge_handshakes();
+        self.allow = Some(Allow::Now(Box::new(judge)));
         self
     }
 
-    /// Where it listens.
-    pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.net.local_addr()
+    /// The same with a [`Decision`] that may be given later and elsewhere, within
+    /// `Config::decision_timeout`.
+    pub fn allow_request_deferred<F>(&mut self, judge: F) -> &mut Self
+    where
+        F: for<'a> FnMut(&mut A, &Handshake<'a>, Decision) + Send + 'static,
+    {
+        self.engine.judge_handshakes();
+        self.allow = Some(Allow::Later(Box::new(judge)));
+        self
     }
 
-    /// Serves until polling fails. A panic of a handler unwinds out of here.
-    pub fn run(mut self) -> io::Result<()> {
-        self.net.run(&mut self.core)
+    /// Calls `hook` for every handshake that is let in, to add header lines to its answer.
+    pub fn initial_headers<F>(&mut self, hook: F) -> &mut Self
+    where
+        F: for<'a> FnMut(&mut A, &Handshake<'a>, &mut Headers) + Send + 'static,
+    {
+        self.engine.judge_handshakes();
+        self.hooks.initial_headers = Some(Box::new(hook));
+        self
     }
-}
 
-impl<A: Send> Core<A> {
-    fn new(engine: Engine, app: A) -> Core<A> {
-        Core {
-            engine,
-            app,
-            open: None,
-            message: None,
-            close: None,
-            allow: None,
+    /// Takes the 11 random bytes of every session's id from `hook`, which must be unguessable and
+    /// not those of an earlier session. `None` refuses the handshake with code 3, `Bad request`.
+    pub fn generate_id<F>(&mut self, hook: F) -> &mut Self
+    where
+        F: for<'a> FnMut(&mut A, &Handshake<'a>) -> Option<[u8; 11]> + Send + 'static,
+    {
+        self.engine.judge_handshakes();
+        self.hooks.generate_id = Some(Box::new(hook));
+        self
+    }
+
+    /// Tells `hook` of every request that the protocol's error table answers. Each costs a copy of
+    /// the request's head.
+    pub fn on_connection_error<F>(&mut self, hook: F) -> &mut Self
+    where
+        F: FnMut(&mut A, &ConnectionError) + Send + 'static,
+    {
+        self.engine.tell_refusals();
+        self.hooks.connection_error = Some(Box::new(hook));
+        self
+    }
+
+    /// Tells `hook` what happens to sessions, each packet included. It is told after the fact and
+    /// changes nothing.
+    pub fn on_session_event<F>(&mut self, hook: F) -> &mut Self
+    where
+        F: FnMut(&mut A, SessionInfo, SessionEvent) + Send + 'static,
+    {
+        self.engine.tell_sessions();
+        self.hooks.session_event = Some(Box::new(hook));
+        self
+    }
+
+    /// The server's face towards other threads.
+    pub fn handle(&self) -> Handle {
+        Handle {
+            mailbox: Arc::clone(&self.mailbox),
         }
     }
 
+    /// Counters and gauges as they are now.
+    pub fn stats(&self) -> Stats {
+        self.engine.stats()
+    }
+
+    /// What connections and sessions are doing now; looks at each of them.
+    pub fn census(&self) -> Census {
+        self.engine.census()
+    }
+
+    /// The application.
+    pub fn app(&mut self) -> &mut A {
+        &mut self.app
+    }
+
+    /// Ends the server in order; see [`Handle::close`].
+    pub fn close(&mut self) {
+        if !self.is_closing {
+            self.is_closing = true;
+            self.engine.shut_down();
+        }
+    }
+}
+
+/// Other threads learn that there is nobody any more, however the server has ended.
+impl<A: Send> Drop for Core<A> {
+    fn drop(&mut self) {
+        self.mailbox.close();
+    }
+}
+
+// Events.
+impl<A: Send> Core<A> {
     fn handle_event(&mut self, event: Event) {
         match event {
             Event::Opened { session } => {
@@ -232,16 +383,10 @@ impl<A: Send> Core<A> {
                     handler(&mut self.app, self.engine.sid(session), reason);
                 }
             }
-            Event::Opening { conn, serial } => {
-                let Some(hello) = self.engine.opening(conn, serial) else {
-                    return;
-                };
-                let verdict = match &mut self.allow {
-                    Some(judge) => judge(&mut self.app, &hello.request()),
-                    None => Ok(()),
-                };
-                let verdict = verdict.as_ref().copied().map_err(|message| &**message);
-                self.engine.decide(conn, serial, verdict);
+            Event::Opening { conn, serial } => self.handle_opening(conn, serial),
+            Event::Refused(error) => self.hooks.tell_refused(&mut self.app, &error),
+            Event::Session { info, event, .. } => {
+                self.hooks.tell_session(&mut self.app, info, event);
             }
             Event::Request { conn, serial, .. } => {
                 self.engine.respond(conn, serial, Response::new(404));
@@ -251,6 +396,34 @@ impl<A: Send> Core<A> {
             | Event::RawMessage { .. }
             | Event::RawClosed { .. } => {}
         }
+    }
+
+    fn handle_opening(&mut self, conn: ConnKey, serial: u32) {
+        let Some(hello) = self.engine.opening(conn, serial) else {
+            return;
+        };
+        let verdict = match &mut self.allow {
+            None => Ok(()),
+            Some(Allow::Now(judge)) => judge(&mut self.app, &hello.request()),
+            Some(Allow::Later(judge)) => {
+                let about = Some(About::Open(conn, serial));
+                let post: Arc<dyn Post> = self.mailbox.clone();
+                return judge(&mut self.app, &hello.request(), Decision { about, post });
+            }
+        };
+        let verdict = verdict.as_ref().copied().map_err(|message| &**message);
+        self.conclude(conn, serial, verdict);
+    }
+
+    /// Answers a handshake that was judged: `Err` is the refusal's message.
+    fn conclude(&mut self, conn: ConnKey, serial: u32, verdict: Result<(), &str>) {
+        let verdict = match verdict {
+            Ok(()) => self
+                .hooks
+                .welcome(&mut self.app, &self.engine, conn, serial),
+            Err(message) => Err(Denial::Forbidden(message)),
+        };
+        self.engine.conclude(conn, serial, verdict);
     }
 }
 
@@ -270,7 +443,26 @@ impl<A: Send> Dispatch for Core<A> {
         self.dispatch(flush);
     }
 
-    fn handle_mail(&mut self, _: Instant, _: &mut dyn FnMut(&mut Engine)) {}
+    fn handle_mail(&mut self, now: Instant, flush: &mut dyn FnMut(&mut Engine)) {
+        self.engine.tick(now);
+        for mail in self.mailbox.take() {
+            match mail {
+                Mail::Errand(Errand::Open {
+                    conn,
+                    serial,
+                    verdict,
+                }) => {
+                    let verdict = verdict.as_ref().copied();
+                    let verdict = verdict.map_err(|refusal| &*refusal.message);
+                    self.conclude(conn, serial, verdict);
+                }
+                Mail::Errand(Errand::Close) => self.close(),
+                // Nobody is given what could leave anything else.
+                Mail::Errand(_) | Mail::Run(_) => {}
+            }
+            self.dispatch(flush);
+        }
+    }
 
     fn next_deadline(&self) -> Option<Instant> {
         self.engine.next_deadline()
@@ -281,6 +473,6 @@ impl<A: Send> Dispatch for Core<A> {
     }
 
     fn is_closing(&self) -> bool {
-        false
+        self.is_closing
     }
 }

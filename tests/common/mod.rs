@@ -19,7 +19,7 @@ use std::{
 };
 
 use emio::{
-    Config, ConnKey, Entropy, Reason, Response, SessionKey, Stats,
+    Config, ConnKey, ConnectionError, Entropy, Reason, Response, SessionEvent, SessionKey, Stats,
     engine::{Engine, Event, Fate, READ_BYTES},
 };
 
@@ -89,6 +89,8 @@ pub enum Told {
     RawText(ConnKey, u32, String),
     RawBinary(ConnKey, u32, Vec<u8>),
     RawClosed(ConnKey, u32, Option<u16>),
+    Refused(ConnectionError),
+    Session(SessionEvent),
 }
 
 impl World {
@@ -421,6 +423,8 @@ impl World {
                 ..
             } => Told::RawBinary(conn, serial, bytes(&payload)),
             Event::RawClosed { conn, serial, code } => Told::RawClosed(conn, serial, code),
+            Event::Refused(error) => Told::Refused(*error),
+            Event::Session { event, .. } => Told::Session(event),
         }
     }
 
