@@ -63,7 +63,7 @@ pub struct Config {
     pub headers: Vec<(String, String)>,
     /// Default 1,024. Payloads of polling answers from so many bytes on are compressed, if the
     /// client takes gzip or deflate and at least one packet does not forbid it; `None` is never.
-    /// (official 1,024) While an answer is made some 300 KiB are used.
+    /// (official 1,024) Some 350 KB are used while an answer is made.
     #[cfg(feature = "compression")]
     pub compression_threshold: Option<u32>,
     /// On by default. Whether the browser client is served at `<path>socket.io.js`.

@@ -301,6 +301,10 @@ fn wire_1_5_a_refusal_is_told_with_its_context() {
     let client = world.ask(upgrade_of("/socket.io/?EIO=4&transport=tobi"));
     world.answer(client).is(400, "Transport unknown");
     assert_eq!(refusals(&world)[0].1, unknown("tobi"));
+    let old = upgrade_of(&websocket("")).replace("Version: 13", "Version: 7");
+    let client = world.ask(old);
+    assert_eq!(world.answer(client).status, 400);
+    assert_eq!(refusals(&world)[1].1, handshake());
 }
 
 #[test]

@@ -452,6 +452,9 @@ impl Engine {
     /// Goes on with what was put off to another turn; whether there was something. Call it once a
     /// turn, after everything readable has been read.
     pub fn take_up(&mut self) -> bool {
+        if self.notes.is_empty() && self.notes.capacity() > NOTES_KEPT {
+            self.notes = VecDeque::new();
+        }
         let is_any = !self.held_back.is_empty() || !self.discarded.is_empty();
         self.resumed.append(&mut self.held_back);
         for _ in 0..FREED_PER_TURN {
@@ -478,11 +481,11 @@ impl Engine {
     /// application does about it takes effect before the next.
     pub fn poll_event(&mut self) -> Option<Event> {
         loop {
-            if let Some(note) = self.notes.pop_front() {
-                return Some(note);
-            }
-            if let Some(event) = self.seen.take() {
-                return Some(event);
+            if self.tells_sessions {
+                let note = self.notes.pop_front();
+                if let Some(event) = note.or_else(|| self.seen.take()) {
+                    return Some(event);
+                }
             }
             if let Some(event) = self.events.pop_front() {
                 if let Event::Closed { session, .. } = event {
@@ -856,6 +859,9 @@ pub const READ_BYTES: usize = 64 * 1024;
 
 /// Frames of lost connections that are freed in one turn.
 const FREED_PER_TURN: usize = 256;
+
+/// Notes for whose room is kept; a broadcast brings one for each receiver.
+const NOTES_KEPT: usize = 1024;
 
 /// Output gathered for the connection being read; beyond it frames are queued.
 const CORK_BYTES_KEPT: usize = 64 * 1024;

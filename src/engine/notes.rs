@@ -80,8 +80,8 @@ impl PacketKind {
 }
 
 impl Engine {
-    /// From now on what happens to sessions is told as `Event::Session`, each packet included: an
-    /// event of some 40 bytes for each receiver of a broadcast.
+    /// From now on what happens to sessions is told as `Event::Session`, each packet included: a
+    /// broadcast brings one for each receiver.
     pub fn tell_sessions(&mut self) {
         self.tells_sessions = true;
     }

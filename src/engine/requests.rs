@@ -476,6 +476,7 @@ impl Engine {
             Plan::Refuse(status, is_websocket) => self.refuse(key, status, is_websocket),
             Plan::Empty(status) => self.respond_empty(key, status),
             Plan::Version => {
+                self.count_refusal(Status::BadRequest(BadRequest::TransportHandshake));
                 self.conns[key.index()].reply.keep_alive = false;
                 let version = [("Sec-WebSocket-Version", "13, 8")];
                 self.put_response(key, 400, &version, Body::Empty);
