@@ -276,7 +276,10 @@ impl<A: App> Crank<A> {
                     handler(&mut self.app, WebSocketId { conn, serial }, code);
                 }
             }
-            engine::Event::Refused(error) => self.engine_hooks.tell_refused(&mut self.app, &error),
+            engine::Event::Refused { .. } => {
+                let engine = self.hub.engine();
+                self.engine_hooks.tell_refused(&mut self.app, engine);
+            }
             engine::Event::Session { info, event, .. } => {
                 self.engine_hooks.tell_session(&mut self.app, info, event);
             }

@@ -61,8 +61,8 @@ impl<A> EngineHooks<A> {
         Ok(welcome)
     }
 
-    pub fn tell_refused(&mut self, app: &mut A, error: &ConnectionError) {
-        if let Some(hook) = &mut self.connection_error {
+    pub fn tell_refused(&mut self, app: &mut A, engine: &Engine) {
+        if let (Some(hook), Some(error)) = (&mut self.connection_error, engine.refusal()) {
             hook(app, error);
         }
     }

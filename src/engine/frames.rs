@@ -190,6 +190,7 @@ impl Engine {
             Ok(Packet::Pong) => {
                 state.ponged();
                 self.note_packet(session, kind);
+                self.note(session, SessionEvent::Heartbeat);
                 Look::Again
             }
             // The official server ignores it and waits for the heartbeat; the client said it

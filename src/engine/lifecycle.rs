@@ -174,7 +174,7 @@ impl Engine {
             }
         }
         if let Some(hello) = hello {
-            self.tell_refused(|| hello);
+            self.tell_refused(conn, || hello);
         }
     }
 

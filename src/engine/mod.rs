@@ -77,6 +77,9 @@ pub struct Engine {
     seen: Option<Event>,
     /// A refusal whose request is not at hand yet.
     refused: Option<refusals::Refused>,
+    /// Refusals that have not been told, and the one that was told last.
+    refusals: VecDeque<ConnectionError>,
+    refusal: Option<ConnectionError>,
     tells_refusals: bool,
     tells_sessions: bool,
     input: Input,
@@ -160,8 +163,8 @@ pub enum Event {
         serial: u32,
         code: Option<u16>,
     },
-    /// A request was refused by the error table (`Engine::tell_refusals`).
-    Refused(Box<ConnectionError>),
+    /// A request was refused by the error table (`Engine::tell_refusals`); `refusal` has it.
+    Refused { conn: ConnKey },
     /// Something happened to a session (`Engine::tell_sessions`).
     Session {
         session: SessionKey,
@@ -301,6 +304,8 @@ impl Engine {
             notes: VecDeque::new(),
             seen: None,
             refused: None,
+            refusals: VecDeque::new(),
+            refusal: None,
             tells_refusals: false,
             tells_sessions: false,
             input: Input {
@@ -488,8 +493,10 @@ impl Engine {
                 }
             }
             if let Some(event) = self.events.pop_front() {
-                if let Event::Closed { session, .. } = event {
-                    self.gone.push(session);
+                match event {
+                    Event::Closed { session, .. } => self.gone.push(session),
+                    Event::Refused { .. } => self.refusal = self.refusals.pop_front(),
+                    _ => {}
                 }
                 return Some(event);
             }
@@ -501,9 +508,13 @@ impl Engine {
                 continue;
             }
             match self.look() {
-                // What watchers hear of it comes first.
-                Look::Event(event) if !self.notes.is_empty() => self.seen = Some(event),
-                Look::Event(event) => return Some(event),
+                Look::Event(event) => {
+                    if self.notes.is_empty() {
+                        return Some(event);
+                    }
+                    // What watchers hear of it comes first.
+                    self.seen = Some(event);
+                }
                 Look::Again => {}
                 Look::Pause => self.stash(),
             }

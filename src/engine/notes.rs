@@ -87,10 +87,16 @@ impl Engine {
     }
 
     /// Tells those who watch.
+    #[inline]
     pub(super) fn note(&mut self, session: SessionKey, event: SessionEvent) {
-        if !self.tells_sessions {
-            return;
+        if self.tells_sessions {
+            self.write_note(session, event);
         }
+    }
+
+    // Out of the way of those whom nobody watches.
+    #[cold]
+    fn write_note(&mut self, session: SessionKey, event: SessionEvent) {
         let info = SessionInfo {
             id: self.sid(session),
             transport: self.transport(session),
@@ -111,17 +117,14 @@ impl Engine {
     }
 
     /// Counts a packet that came, and tells those who watch.
+    #[inline]
     pub(super) fn note_packet(&mut self, session: SessionKey, kind: PacketKind) {
         self.stats.packets_in += 1;
-        if self.tells_sessions {
-            self.note(session, SessionEvent::Packet(kind));
-            if kind == PacketKind::Pong {
-                self.note(session, SessionEvent::Heartbeat);
-            }
-        }
+        self.note(session, SessionEvent::Packet(kind));
     }
 
     /// The same for a packet that goes out.
+    #[inline]
     pub(super) fn note_created(&mut self, session: SessionKey, kind: PacketKind) {
         self.stats.packets_out += 1;
         self.note(session, SessionEvent::PacketCreate(kind));

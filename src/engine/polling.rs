@@ -82,6 +82,7 @@ impl Engine {
             Packet::Message(_) => self.post_fault(current, session),
             Packet::Pong => {
                 self.note_packet(session, kind);
+                self.note(session, SessionEvent::Heartbeat);
                 self.sessions[session.index()].ponged();
                 Look::Again
             }

@@ -1,7 +1,8 @@
 //! Requests that the protocol's error table answers, and what an application may learn of them.
 //!
 //! What always holds: a refusal is described only if somebody listens; then its event comes before
-//! anything that the same connection sends next.
+//! anything that the same connection sends next. The event itself stays small and owns nothing,
+//! because every message travels in one.
 
 use super::{Engine, Event, Transport};
 use crate::{
@@ -208,11 +209,17 @@ impl Engine {
     }
 
     /// Tells of the refusal that was counted last, now that its request is at hand.
-    pub(super) fn tell_refused(&mut self, hello: impl FnOnce() -> Hello) {
+    pub(super) fn tell_refused(&mut self, conn: ConnKey, hello: impl FnOnce() -> Hello) {
         if let Some(refused) = self.refused.take() {
             let error = ConnectionError::new(refused, hello());
-            self.events.push_back(Event::Refused(Box::new(error)));
+            self.refusals.push_back(error);
+            self.events.push_back(Event::Refused { conn });
         }
+    }
+
+    /// The refusal that was told last.
+    pub fn refusal(&self) -> Option<&ConnectionError> {
+        self.refusal.as_ref()
     }
 }
 

@@ -461,7 +461,7 @@ impl Engine {
         let bytes = &current.input(&self.input.shared)[head];
         let address = self.conns[current.conn.index()].address;
         let hello = Hello::new(bytes, address, self.epoch_unix_ms + self.now_ms);
-        self.tell_refused(|| hello);
+        self.tell_refused(current.conn, || hello);
     }
 
     fn do_as_asked(

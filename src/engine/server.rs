@@ -384,7 +384,7 @@ impl<A: Send> Core<A> {
                 }
             }
             Event::Opening { conn, serial } => self.handle_opening(conn, serial),
-            Event::Refused(error) => self.hooks.tell_refused(&mut self.app, &error),
+            Event::Refused { .. } => self.hooks.tell_refused(&mut self.app, &self.engine),
             Event::Session { info, event, .. } => {
                 self.hooks.tell_session(&mut self.app, info, event);
             }

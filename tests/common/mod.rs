@@ -423,7 +423,9 @@ impl World {
                 ..
             } => Told::RawBinary(conn, serial, bytes(&payload)),
             Event::RawClosed { conn, serial, code } => Told::RawClosed(conn, serial, code),
-            Event::Refused(error) => Told::Refused(*error),
+            Event::Refused { .. } => {
+                Told::Refused(self.engine.refusal().expect("it was told").clone())
+            }
             Event::Session { event, .. } => Told::Session(event),
         }
     }
