@@ -484,19 +484,21 @@ impl Engine {
 impl Engine {
     /// The next thing that happened. At most one packet is parsed by one call, so that what an
     /// application does about it takes effect before the next.
+    // Called from one place for every message; without the hint the event is copied on its way.
+    #[inline]
     pub fn poll_event(&mut self) -> Option<Event> {
         loop {
             if self.tells_sessions {
-                let note = self.notes.pop_front();
-                if let Some(event) = note.or_else(|| self.seen.take()) {
-                    return Some(event);
+                if let Some(note) = self.poll_note() {
+                    return Some(note);
                 }
             }
             if let Some(event) = self.events.pop_front() {
-                match event {
-                    Event::Closed { session, .. } => self.gone.push(session),
-                    Event::Refused { .. } => self.refusal = self.refusals.pop_front(),
-                    _ => {}
+                if let Event::Closed { session, .. } = event {
+                    self.gone.push(session);
+                }
+                if self.tells_refusals {
+                    self.note_refusal(&event);
                 }
                 return Some(event);
             }
@@ -508,13 +510,8 @@ impl Engine {
                 continue;
             }
             match self.look() {
-                Look::Event(event) => {
-                    if self.notes.is_empty() {
-                        return Some(event);
-                    }
-                    // What watchers hear of it comes first.
-                    self.seen = Some(event);
-                }
+                Look::Event(event) if self.tells_sessions => self.seen = Some(event),
+                Look::Event(event) => return Some(event),
                 Look::Again => {}
                 Look::Pause => self.stash(),
             }

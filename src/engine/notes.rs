@@ -86,6 +86,13 @@ impl Engine {
         self.tells_sessions = true;
     }
 
+    /// What watchers hear of the input comes before what was seen in it.
+    #[cold]
+    pub(super) fn poll_note(&mut self) -> Option<Event> {
+        let note = self.notes.pop_front();
+        note.or_else(|| self.seen.take())
+    }
+
     /// Tells those who watch.
     #[inline]
     pub(super) fn note(&mut self, session: SessionKey, event: SessionEvent) {

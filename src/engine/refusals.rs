@@ -217,6 +217,14 @@ impl Engine {
         }
     }
 
+    /// Makes the refusal that this event tells of the one told last.
+    #[cold]
+    pub(super) fn note_refusal(&mut self, event: &Event) {
+        if let Event::Refused { .. } = event {
+            self.refusal = self.refusals.pop_front();
+        }
+    }
+
     /// The refusal that was told last.
     pub fn refusal(&self) -> Option<&ConnectionError> {
         self.refusal.as_ref()
