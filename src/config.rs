@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use crate::cors::Cors;
+use crate::{cookie::Cookie, cors::Cors};
 
 /// What a server is told before it starts. `Config::default()` is what we would run.
 #[derive(Clone, Debug)]
@@ -50,6 +50,22 @@ pub struct Config {
     /// Cross-origin headers; none are sent by default, so browsers keep other origins out of
     /// polling.
     pub cors: Option<Cors>,
+    /// None by default. A cookie with the session's id, on the answer to a polling handshake only,
+    /// as officially.
+    pub cookie: Option<Cookie>,
+    /// None by default. A message that every session gets directly after the open packet: in the
+    /// same answer, or as the second frame of a WebSocket.
+    pub initial_packet: Option<InitialPacket>,
+    /// None by default. Header lines of every answer under `path`, the 101 and errors included. A
+    /// name that is no token, and what the server writes itself, is left out; line breaks in a
+    /// value are sent as spaces. Where the official `headers` event may decide for each answer,
+    /// these are fixed; only the handshake's answer has a hook, `initial_headers`.
+    pub headers: Vec<(String, String)>,
+    /// Default 1,024. Payloads of polling answers from so many bytes on are compressed, if the
+    /// client takes gzip or deflate and at least one packet does not forbid it; `None` is never.
+    /// (official 1,024) Some 350 KB are used while an answer is made.
+    #[cfg(feature = "compression")]
+    pub compression_threshold: Option<u32>,
     /// On by default. Whether the browser client is served at `<path>socket.io.js`.
     pub serve_client: bool,
     /// Default None. What remains of a request's head once its first namespace is joined. Servers
@@ -167,6 +183,11 @@ impl Default for Config {
             transports: Transports::default(),
             allow_upgrades: true,
             cors: None,
+            cookie: None,
+            initial_packet: None,
+            headers: Vec::new(),
+            #[cfg(feature = "compression")]
+            compression_threshold: Some(1_024),
             serve_client: true,
             keep_headers: KeepHeaders::None,
             recovery: None,
@@ -287,6 +308,46 @@ pub enum Volatile {
     /// something else is sent to the client, which must not overtake it. One that is larger than
     /// [`Config::backlog_bytes_max`], or comes when the process is over its budget, is dropped.
     Latest,
+}
+
+/// A message that is sent without being asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum InitialPacket {
+    /// Text.
+    Text(String),
+    /// Bytes.
+    Binary(Vec<u8>),
+}
+
+impl InitialPacket {
+    pub(crate) fn is_binary(&self) -> bool {
+        matches!(self, InitialPacket::Binary(_))
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        match self {
+            InitialPacket::Text(text) => text.as_bytes(),
+            InitialPacket::Binary(data) => data,
+        }
+    }
+}
+
+impl From<&str> for InitialPacket {
+    fn from(text: &str) -> InitialPacket {
+        InitialPacket::Text(text.to_owned())
+    }
+}
+
+impl From<String> for InitialPacket {
+    fn from(text: String) -> InitialPacket {
+        InitialPacket::Text(text)
+    }
+}
+
+impl From<Vec<u8>> for InitialPacket {
+    fn from(data: Vec<u8>) -> InitialPacket {
+        InitialPacket::Binary(data)
+    }
 }
 
 /// What a session keeps of the request that opened it, after its first namespace was decided.

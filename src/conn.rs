@@ -17,9 +17,12 @@
 
 use std::ops::Range;
 
+#[cfg(feature = "compression")]
+use crate::codec::coding::Coding;
 use crate::{
     codec::{http::ChunkDecoder, ws::Fragments},
     handshake::Hello,
+    headers::Headers,
     id::SessionKey,
     queue::Queue,
 };
@@ -84,8 +87,13 @@ pub struct Reply {
     pub keep_alive: bool,
     /// HEAD: the same head, no body.
     pub is_head: bool,
-    /// Whether the request came under the protocol's path, so that CORS applies.
+    /// Whether the request came under the protocol's path.
+    pub is_protocol: bool,
+    /// Whether the answer has the headers of CORS.
     pub has_cors: bool,
+    /// How the client lets the payload of an answer be written.
+    #[cfg(feature = "compression")]
+    pub coding: Coding,
     /// Old Internet Explorers get `X-XSS-Protection: 0`.
     pub is_msie: bool,
     /// `b64=1`: binary goes out in base64, also over the WebSocket that this request becomes.
@@ -116,6 +124,8 @@ pub struct Inbox {
     pub fragments_since_ms: u64,
     /// The origin of the request being answered, where the answer's headers depend on it.
     pub origin: Option<Box<str>>,
+    /// Header lines that the next answer gets besides.
+    pub extra: Headers,
     /// How many of these bytes the engine's gauge has counted.
     pub counted: u32,
 }
@@ -240,6 +250,7 @@ impl Inbox {
             && self.posting.is_none()
             && self.origin.is_none()
             && self.pong.is_none()
+            && self.extra.is_empty()
     }
 }
 

@@ -4,6 +4,8 @@
 //! browser enforces these headers, other clients ignore them, and a WebSocket is never bound by
 //! them; to turn a client away, use `allow_request`. Without a [`Cors`] no header is sent at all.
 
+use std::{fmt, sync::Arc};
+
 /// What cross-origin pages may do. Begin with [`Cors::any`] or [`Cors::origins`].
 ///
 /// ```text
@@ -17,6 +19,7 @@ pub struct Cors {
     exposed_headers: Option<String>,
     credentials: bool,
     max_age: Option<u32>,
+    preflight_continue: bool,
     options_success_status: u16,
 }
 
@@ -32,7 +35,34 @@ pub enum Origin {
     Exact(String),
     /// These; an answer names the one that asked, or none.
     List(Vec<String>),
+    /// Those that a function of the application lets in; see [`Cors::origins_if`].
+    If(OriginTest),
 }
+
+/// A function that looks at an `Origin` header. Two are equal if they are clones of one.
+#[derive(Clone)]
+pub struct OriginTest(Arc<dyn Fn(&str) -> bool + Send + Sync>);
+
+impl OriginTest {
+    /// Wraps `test`, which is called for every request under the protocol's path with an `Origin`.
+    pub fn new(test: impl Fn(&str) -> bool + Send + Sync + 'static) -> OriginTest {
+        OriginTest(Arc::new(test))
+    }
+}
+
+impl fmt::Debug for OriginTest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("OriginTest")
+    }
+}
+
+impl PartialEq for OriginTest {
+    fn eq(&self, other: &OriginTest) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for OriginTest {}
 
 impl Cors {
     /// Lets every origin in, without credentials.
@@ -46,6 +76,16 @@ impl Cors {
         Cors::new(Origin::List(origins.into_iter().map(Into::into).collect()))
     }
 
+    /// Lets in the origins for which `test` is true: what a pattern or a function is to Node's
+    /// package.
+    ///
+    /// ```
+    /// emio::Cors::origins_if(|origin| origin.ends_with(".example.com"));
+    /// ```
+    pub fn origins_if(test: impl Fn(&str) -> bool + Send + Sync + 'static) -> Cors {
+        Cors::new(Origin::If(OriginTest::new(test)))
+    }
+
     /// Lets in what `origin` says, without credentials, for the methods of every REST page.
     pub fn new(origin: Origin) -> Cors {
         Cors {
@@ -55,6 +95,7 @@ impl Cors {
             exposed_headers: None,
             credentials: false,
             max_age: None,
+            preflight_continue: false,
             options_success_status: 204,
         }
     }
@@ -105,6 +146,16 @@ impl Cors {
         }
     }
 
+    /// Hands preflights on to the application's `on_request`, whose answer gets the headers of this
+    /// one. Without it they are answered at once.
+    #[must_use]
+    pub fn preflight_continue(self, preflight_continue: bool) -> Cors {
+        Cors {
+            preflight_continue,
+            ..self
+        }
+    }
+
     /// Answers preflights with `status` instead of 204; some old browsers choke on that one.
     #[must_use]
     pub fn options_success_status(self, status: u16) -> Cors {
@@ -117,6 +168,11 @@ impl Cors {
     /// The status of a preflight's answer, which has no body.
     pub fn preflight_status(&self) -> u16 {
         self.options_success_status
+    }
+
+    /// Whether the application answers preflights.
+    pub(crate) fn is_preflight_continued(&self) -> bool {
+        self.preflight_continue
     }
 
     /// Gives `out` the headers of an ordinary answer, the 101 of a WebSocket included, to a request
@@ -164,6 +220,7 @@ impl Cors {
             Origin::Mirror => origin,
             Origin::Exact(only) => Some(only.as_str()),
             Origin::List(list) => origin.filter(|&origin| list.iter().any(|one| one == origin)),
+            Origin::If(OriginTest(test)) => origin.filter(|&origin| test(origin)),
         };
         if let Some(allowed) = allowed {
             out("Access-Control-Allow-Origin", allowed);
@@ -247,6 +304,10 @@ mod tests {
         check(list(), None, &["Vary: Origin"]);
         check(Origin::Mirror, Some(HERE), &[named, "Vary: Origin"]);
         check(Origin::Mirror, None, &["Vary: Origin"]);
+        let by_ending = || Origin::If(OriginTest::new(|origin| origin.ends_with("here.example")));
+        check(by_ending(), Some(HERE), &[named, "Vary: Origin"]);
+        check(by_ending(), Some("https://b.example"), &["Vary: Origin"]);
+        check(by_ending(), None, &["Vary: Origin"]);
     }
 
     #[test]

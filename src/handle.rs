@@ -95,11 +95,7 @@ impl<A: App> Handle<A> {
         stream: impl Into<AdoptedStream>,
         bytes_read: Vec<u8>,
     ) -> Result<(), AdoptError> {
-        let adopted = Adopted::new(stream, bytes_read)?;
-        match self.mailbox.try_push(Mail::Adopt(adopted)) {
-            Err((cause, Mail::Adopt(adopted))) => Err(AdoptError { cause, adopted }),
-            _ => Ok(()),
-        }
+        self.mailbox.adopt(Adopted::new(stream, bytes_read)?)
     }
 }
 
@@ -223,6 +219,14 @@ impl<A: App> Mailbox<A> {
             wake();
         }
         Ok(())
+    }
+
+    /// Leaves a connection; one that does not fit in is given back.
+    pub fn adopt(&self, adopted: Adopted) -> Result<(), AdoptError> {
+        match self.try_push(Mail::Adopt(adopted)) {
+            Err((cause, Mail::Adopt(adopted))) => Err(AdoptError { cause, adopted }),
+            _ => Ok(()),
+        }
     }
 
     /// Everything left so far.

@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// The copy of a handshake's head, with what the bytes do not tell.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hello {
     head: Box<[u8]>,
     address: [u8; 16],
@@ -58,6 +58,13 @@ impl Hello {
                 })
             }
         }
+    }
+
+    /// The request's method.
+    pub(crate) fn method(&self) -> &str {
+        self.request()
+            .parsed(|head| head.method)
+            .unwrap_or_default()
     }
 
     pub(crate) fn bytes_held(&self) -> usize {

@@ -51,7 +51,10 @@
 //!   1  conn, session, namespace,   the state of one connection, one session, of sockets and rooms
 //!      handshake, queue, timer, id, op
 //!   0  codec::{http, ws, eio,      functions from bytes to values and back
-//!      sio, json}, args, config, cors, parser, response, files, reason, stats
+//!      sio, json, coding}, args,
+//!      config, cookie, cors, files,
+//!      headers, parser, reason,
+//!      response, stats
 //! ```
 //!
 //! # The contract of the low road
@@ -74,6 +77,7 @@ mod args;
 mod codec;
 mod config;
 mod conn;
+mod cookie;
 mod cors;
 mod crank;
 mod dispatch;
@@ -83,6 +87,7 @@ mod files;
 pub mod fuzzing;
 mod handle;
 mod handshake;
+mod headers;
 pub mod hub;
 mod id;
 mod namespace;
@@ -110,14 +115,18 @@ pub use crate::{
     app::{App, Cause, Outcome, Problem, Refusal},
     args::{Args, FromArgs, OwnedArgs},
     codec::json::{Bytes, Error as ArgsError},
-    config::{Config, KeepHeaders, Overflow, Recovery, Transports, Volatile},
-    cors::{Cors, Origin},
+    config::{Config, InitialPacket, KeepHeaders, Overflow, Recovery, Transports, Volatile},
+    cookie::{Cookie, SameSite},
+    cors::{Cors, Origin, OriginTest},
     crank::{Crank, Namespace, RawNamespace},
     dispatch::Dispatch,
-    engine::Transport,
+    engine::{
+        BadRequest, ConnectionContext, ConnectionError, SessionEvent, SessionInfo, Transport,
+    },
     files::Files,
     handle::{Handle, HandleTo},
     handshake::{Handshake, Hello},
+    headers::{HeaderError, Headers},
     hub::AckError,
     id::{AckKey, ConnKey, Entropy, NamespaceKey, NotAnId, SessionKey, Sid, SocketId, SocketKey},
     namespace::{RoomChange, RoomEvent},
@@ -130,7 +139,7 @@ pub use crate::{
     response::{Body, Response},
     server::Server,
     socket::{Peer, Socket},
-    stats::Stats,
+    stats::{Census, Refusals, Stats},
     to::{Io, Only, ParentId, RemoteSocket, Rooms, Timed, To, Unanswered},
     token::{Ack, Decision, HandleError, Responder},
 };

@@ -213,6 +213,7 @@ impl Net {
             self.streams.flush(server.engine());
         }
         self.reap(server);
+        server.engine().handle_turn(now.elapsed());
         Ok(!self.has_ended(server, now))
     }
 

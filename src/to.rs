@@ -16,7 +16,7 @@ use crate::{
     outbox::{Asking, Gathering, Soon, TimerId},
     raw::{WebSocket, WebSocketId},
     socket::{Desk, Peer, Socket},
-    stats::Stats,
+    stats::{Census, Stats},
 };
 
 /// One namespace, seen from a handler or a timer: everyone in it, its rooms, its sockets.
@@ -197,6 +197,11 @@ impl<'a, A: App> Io<'a, A> {
     /// Counters and gauges as they are now.
     pub fn stats(&self) -> Stats {
         self.desk.hub.stats()
+    }
+
+    /// What connections and sessions are doing now; looks at each of them.
+    pub fn census(&self) -> Census {
+        self.desk.hub.engine().census()
     }
 }
 

@@ -451,3 +451,90 @@ fn handlers_of_one_path_are_collected_and_a_star_takes_the_rest() {
     assert_eq!(party.answer(get).status, 404);
     party.noted(&["GET /two"]);
 }
+
+#[test]
+fn hooks_of_the_engine_reach_the_application() {
+    let mut party = Party::new(|io| {
+        io.initial_headers(|log: &mut Log, hello, headers| {
+            log.note(format!("headers {}", hello.path()));
+            headers.append("X-Here", "yes").expect("it is a line");
+        });
+        io.generate_id(|_, hello| hello.query("none").is_none().then_some([9; 11]));
+        io.on_connection_error(|log, error| {
+            log.note(format!(
+                "{} {} {}",
+                error.code(),
+                error.message(),
+                error.request().url()
+            ));
+        });
+    });
+    let client = party.ask(get_of(&polling("")));
+    let answer = party.answer(client);
+    assert_eq!(answer.header("x-here"), Some("yes"));
+    assert!(sid_of(answer.text()).starts_with("CQkJCQkJCQkJCQ"));
+    let client = party.ask(get_of(&format!("{}&none=1", polling(""))));
+    assert_eq!(party.answer(client).status, 400);
+    let client = party.ask(get_of("/socket.io/?EIO=4"));
+    assert_eq!(party.answer(client).status, 400);
+    party.noted(&[
+        "headers /socket.io/",
+        &format!("3 Bad request {}&none=1", polling("")),
+        "0 Transport unknown /socket.io/?EIO=4",
+    ]);
+}
+
+#[test]
+fn hooks_of_the_engine_wait_for_a_judgement() {
+    let mut party = Party::new(|io| {
+        ask_later(io);
+        io.initial_headers(|log: &mut Log, _, headers| {
+            log.note("headers");
+            headers.append("X-Here", "yes").expect("it is a line");
+        });
+    });
+    let ws = party.ask(upgrade_of(&websocket("")));
+    party.noted(&["/socket.io/ 1"]);
+    let decision = party.io.app().decisions.remove(0);
+    decision.allow().expect("the mailbox has room");
+    party.turn();
+    party.noted(&["headers"]);
+    assert_eq!(party.answer(ws).header("x-here"), Some("yes"));
+}
+
+#[test]
+fn a_watcher_hears_of_engine_sessions() {
+    let mut party = Party::new(|io| {
+        io.on_session_event(|log: &mut Log, info, event| {
+            log.note(format!("{} {event:?}", info.transport.name()));
+        });
+    });
+    let guest = party.guest(Via::WebSocket);
+    party.noted(&["websocket Opened", "websocket PacketCreate(Open)"]);
+    party.join(&guest, "/");
+    party.noted(&[
+        "websocket Packet(Message)",
+        "websocket PacketCreate(Message)",
+    ]);
+    assert_eq!(party.io.census().sessions_websocket, 1);
+}
+
+#[test]
+fn a_preflight_may_be_answered_by_on_request() {
+    let config = Config {
+        cors: Some(emio::Cors::any().preflight_continue(true)),
+        ..Config::default()
+    };
+    let mut party = Party::with(config, |io| {
+        io.on_request(|log: &mut Log, _, request| {
+            log.note(format!("{} {}", request.method, request.path));
+            Response::new(200)
+        });
+    });
+    let client = party.ask(request("OPTIONS", &polling(""), ""));
+    let answer = party.answer(client);
+    answer.is(200, "");
+    assert_eq!(answer.header("access-control-allow-origin"), Some("*"));
+    assert!(answer.header("access-control-allow-methods").is_some());
+    party.noted(&["OPTIONS /socket.io/"]);
+}

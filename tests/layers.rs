@@ -16,9 +16,12 @@ const LAYERS: [&[&str]; 7] = [
         "codec/eio",
         "codec/sio",
         "codec/json",
+        "codec/coding",
         "args",
         "config",
+        "cookie",
         "cors",
+        "headers",
         "response",
         "files",
         "parser",
@@ -42,6 +45,8 @@ const LAYERS: [&[&str]; 7] = [
         "engine/frames",
         "engine/lifecycle",
         "engine/commands",
+        "engine/notes",
+        "engine/refusals",
         "engine/output",
         "engine/overflow",
         "engine/ending",
@@ -60,6 +65,7 @@ const LAYERS: [&[&str]; 7] = [
     &[
         "crank/mod",
         "crank/events",
+        "crank/hooks",
         "crank/setup",
         "crank/wishes",
         "handle",
@@ -69,7 +75,8 @@ const LAYERS: [&[&str]; 7] = [
 ];
 
 /// The files in which a package may be named.
-const PACKAGES: [(&str, &[&str]); 10] = [
+const PACKAGES: [(&str, &[&str]); 11] = [
+    ("flate2", &["codec/coding"]),
     ("mio", &["net"]),
     ("listenfd", &["systemd"]),
     ("httparse", &["codec/http"]),
@@ -87,7 +94,7 @@ const PACKAGES: [(&str, &[&str]); 10] = [
             "args",
             "app",
             "handshake",
-            "engine/requests",
+            "engine/refusals",
             "to",
         ],
     ),

@@ -391,7 +391,7 @@ fn is(header: &Header<'_>, name: &str) -> bool {
 }
 
 /// The elements of one comma-separated list, without the empty ones. RFC 9110 §5.6.1.
-fn elements(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+pub fn elements(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value
         .split(|&byte| byte == b',')
         .map(<[u8]>::trim_ascii)
@@ -793,8 +793,8 @@ fn is_framing(name: &str, status: u16) -> bool {
         || (status != 101 && name.eq_ignore_ascii_case("connection"))
 }
 
-/// RFC 9110 §5.6.2.
-fn is_token(name: &str) -> bool {
+/// Whether `name` can be that of a header. RFC 9110 §5.6.2.
+pub fn is_token(name: &str) -> bool {
     let is_token_byte =
         |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
     !name.is_empty() && name.bytes().all(is_token_byte)

@@ -471,6 +471,13 @@ impl<A: App> Crank<A> {
                     handler(&mut self.app, WebSocketId { conn, serial }, code);
                 }
             }
+            engine::Event::Refused { .. } => {
+                let engine = self.hub.engine();
+                self.engine_hooks.tell_refused(&mut self.app, engine);
+            }
+            engine::Event::Session { info, event, .. } => {
+                self.engine_hooks.tell_session(&mut self.app, info, event);
+            }
             // The hub has taken these.
             engine::Event::Opened { .. }
             | engine::Event::Message { .. }
@@ -508,7 +515,7 @@ impl<A: App> Crank<A> {
             .as_ref()
             .copied()
             .map_err(|refusal| &*refusal.message);
-        self.hub.engine_mut().decide(conn, serial, verdict);
+        self.conclude(conn, serial, verdict);
     }
 
     pub(super) fn handle_request(

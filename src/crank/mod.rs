@@ -6,6 +6,7 @@
 //! it asked for is applied before the next packet is parsed.
 
 mod events;
+mod hooks;
 mod setup;
 mod wishes;
 
@@ -38,6 +39,7 @@ use crate::{
     token::{Decision, Post, Responder},
 };
 
+pub(crate) use self::hooks::EngineHooks;
 pub use self::setup::{Namespace, RawNamespace};
 
 /// A Socket.IO server without I/O: what [`Server`](crate::Server) drives with a loop, and tests and
@@ -54,6 +56,7 @@ pub struct Crank<A: App> {
     /// Who is asked about namespaces that do not exist, in this order.
     parents: Vec<Parent<A>>,
     hooks: Hooks<A>,
+    engine_hooks: EngineHooks<A>,
     raws: Vec<Raw<A>>,
     /// Which definition an open application WebSocket belongs to, by its serial.
     open_raws: HashMap<u32, usize>,

@@ -6,7 +6,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Allow, Crank, Definition, Hooks, Middleware, OnEvent, OnRequest, Parent, Raw, root};
+use super::{
+    Allow, Crank, Definition, EngineHooks, Hooks, Middleware, OnEvent, OnRequest, Parent, Raw, root,
+};
 use crate::{
     app::{App, Cause, Outcome, Problem, Refusal},
     args::{Args, FromArgs},
@@ -25,7 +27,7 @@ use crate::{
     request::Request,
     response::Response,
     socket::Socket,
-    stats::Stats,
+    stats::{Census, Stats},
     to::{Io, ParentId},
     token::{Decision, Post, Responder},
 };
@@ -61,6 +63,7 @@ impl<A: App> Crank<A> {
                 expired: None,
                 error: None,
             },
+            engine_hooks: EngineHooks::default(),
             raws: Vec::new(),
             open_raws: HashMap::new(),
             outbox: Outbox::new(),
@@ -328,6 +331,11 @@ impl<A: App> Crank<A> {
     /// Counters and gauges as they are now.
     pub fn stats(&self) -> Stats {
         self.hub.stats()
+    }
+
+    /// What connections and sessions are doing now; looks at each of them.
+    pub fn census(&self) -> Census {
+        self.hub.engine().census()
     }
 
     /// The application.

@@ -221,7 +221,7 @@ impl<A: App> Crank<A> {
                     .as_ref()
                     .copied()
                     .map_err(|refusal| &*refusal.message);
-                self.hub.engine_mut().decide(conn, serial, verdict);
+                self.conclude(conn, serial, verdict);
             }
             Errand::Respond {
                 conn,

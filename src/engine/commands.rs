@@ -1,20 +1,21 @@
 //! What an application may ask of the engine, and what it may do.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use super::{Engine, Transport};
+use super::{Engine, PacketKind, Transport};
 use crate::{
     codec::ws,
+    conn::State,
     handshake::Handshake,
     id::{SessionKey, Sid},
     queue::Frame,
     session::{Carrier, Session},
-    stats::Stats,
+    stats::{Census, Stats},
 };
 
 // What an application may ask, and what it may do.
 impl Engine {
-    /// From now on every handshake is an `Opening` that waits for `decide`.
+    /// From now on every handshake is an `Opening` that waits for `decide` or `conclude`.
     pub fn judge_handshakes(&mut self) {
         self.is_judged = true;
     }
@@ -130,8 +131,12 @@ impl Engine {
         let Some(state) = self.sessions.get(session.index()) else {
             return;
         };
+        let (carrier, is_open) = (state.carrier, state.is_open());
         self.stats.messages_out += 1;
-        match state.carrier {
+        if is_open {
+            self.note_created(session, PacketKind::Message);
+        }
+        match carrier {
             Carrier::WebSocket { ws, .. } => self.output_message(ws, frame),
             Carrier::Polling { .. } | Carrier::Probing { .. } => self.hold(session, frame.clone()),
             Carrier::Closing { .. } | Carrier::Closed => {}
@@ -164,7 +169,52 @@ impl Engine {
         stats.incoming_bytes = self.incoming_bytes + self.hello_bytes;
         let idle_bytes = self.gauge_idle_bytes + self.retained_bytes;
         stats.backlog_bytes = self.gauge.bytes().saturating_sub(idle_bytes);
+        stats.turn_us_mean = self.turn_us_mean_16 / 16;
         stats
+    }
+
+    /// What connections and sessions are doing; looks at each of them.
+    pub fn census(&self) -> Census {
+        let mut census = Census::default();
+        for (_, conn) in &self.conns {
+            let count = match conn.state {
+                State::Head => &mut census.connections_idle,
+                State::Body(_) | State::Posting(_) => &mut census.connections_reading,
+                State::Poll(_) => &mut census.connections_polling,
+                State::Deciding(_) => &mut census.connections_deciding,
+                State::Ws(_) => &mut census.connections_websocket,
+                State::RawWs(_) => &mut census.connections_raw,
+                State::WsClosing | State::Closing | State::Lingering | State::Dead => {
+                    &mut census.connections_closing
+                }
+            };
+            *count += 1;
+        }
+        for (_, session) in &self.sessions {
+            let count = match session.carrier {
+                Carrier::Polling { .. } => &mut census.sessions_polling,
+                Carrier::Probing { .. } => &mut census.sessions_probing,
+                Carrier::WebSocket { .. } => &mut census.sessions_websocket,
+                Carrier::Closing { .. } => &mut census.sessions_closing,
+                // Over; its slot is freed at the turn's end.
+                Carrier::Closed => continue,
+            };
+            *count += 1;
+        }
+        census
+    }
+
+    /// A turn of the loop has ended, and took so long since it woke.
+    pub fn handle_turn(&mut self, took: Duration) {
+        let us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX / 16);
+        let stats = &mut self.stats;
+        stats.turns += 1;
+        stats.turn_us_last = us;
+        stats.turn_us_max = stats.turn_us_max.max(us);
+        self.turn_us_mean_16 = match stats.turns {
+            1 => us * 16,
+            _ => self.turn_us_mean_16 - self.turn_us_mean_16 / 16 + us,
+        };
     }
 
     /// Counts `bytes` that a user of the engine holds for a client as incoming; `false` if they are

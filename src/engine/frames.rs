@@ -2,7 +2,10 @@
 
 use std::ops::Range;
 
-use super::{Current, Engine, Event, Look, Place, Span, lifecycle::ms, requests::Status};
+use super::{
+    Current, Engine, Event, Look, PacketKind, Place, SessionEvent, Span, lifecycle::ms,
+    polling::Batch, refusals::Status,
+};
 use crate::{
     codec::{
         eio::{self, Packet},
@@ -142,6 +145,7 @@ impl Engine {
         }
         if is_binary {
             self.stats.messages_in += 1;
+            self.note_packet(session, PacketKind::Message);
             return Look::Event(Event::Message {
                 session,
                 is_binary,
@@ -153,9 +157,11 @@ impl Engine {
             Place::Message => &self.input.message[..],
             _ => &current.input(&self.input.shared)[payload.range.clone()],
         };
+        let kind = PacketKind::of(text);
         match eio::parse(text) {
             Ok(Packet::Message(data)) => {
                 self.stats.messages_in += 1;
+                self.note_packet(session, kind);
                 let range = base + data.start..base + data.end;
                 let payload = Span { range, ..payload };
                 Look::Event(Event::Message {
@@ -170,6 +176,7 @@ impl Engine {
                     return self.packet_fault(session, Reason::ParseError);
                 }
                 self.stats.messages_in += 1;
+                self.note_packet(session, kind);
                 let payload = Span {
                     place: Place::Scratch,
                     range: 0..self.input.scratch.len(),
@@ -182,17 +189,26 @@ impl Engine {
             }
             Ok(Packet::Pong) => {
                 state.ponged();
+                self.note_packet(session, kind);
+                self.note(session, SessionEvent::Heartbeat);
                 Look::Again
             }
             // The official server ignores it and waits for the heartbeat; the client said it
             // leaves.
             Ok(Packet::Close) => {
+                self.note_packet(session, kind);
                 self.end_session(session, Reason::TransportClose, b"1");
                 self.end_after_close(key);
                 Look::Again
             }
-            Ok(Packet::Ping(_)) => self.packet_fault(session, Reason::TransportError),
-            Ok(Packet::Upgrade | Packet::Idle) => Look::Again,
+            Ok(Packet::Ping(_)) => {
+                self.note_packet(session, kind);
+                self.packet_fault(session, Reason::TransportError)
+            }
+            Ok(Packet::Upgrade | Packet::Idle) => {
+                self.note_packet(session, kind);
+                Look::Again
+            }
             Err(_) => self.packet_fault(session, Reason::ParseError),
         }
     }
@@ -230,12 +246,13 @@ impl Engine {
                 if let Some(get) = get {
                     self.release(get, session);
                 }
+                self.note(session, SessionEvent::Upgrading);
                 Look::Again
             }
             Step::Upgraded { get } => {
                 self.disarm_conn(key);
                 if let Some(get) = get {
-                    self.answer_packets(get, b"6");
+                    self.answer_packets(get, &Batch::noop());
                 }
                 let state = &mut self.sessions[session.index()];
                 state.is_dirty = false;
@@ -244,6 +261,8 @@ impl Engine {
                     self.output_message(key, &frame);
                 }
                 self.send_latest(session);
+                self.stats.sessions_upgraded += 1;
+                self.note(session, SessionEvent::Upgraded);
                 Look::Event(Event::Upgraded { session })
             }
             // The server closed the session meanwhile: what waits, then the close frame.
@@ -266,12 +285,12 @@ impl Engine {
         state.is_dirty = false;
         let mut queue = std::mem::take(&mut state.queue);
         let packets_max = self.config.packets_per_answer_max as usize;
-        let mut body = self.take_packets(&mut queue, packets_max);
+        let mut batch = self.take_packets(&mut queue, packets_max);
         self.sessions[session.index()].queue = queue;
-        if body.is_empty() {
-            body.push(b'6');
+        if batch.is_empty() {
+            batch = Batch::noop();
         }
-        self.answer_packets(get, &body);
+        self.answer_packets(get, &batch);
     }
 
     /// Anything but the probe and the upgrade: this WebSocket is closed, the session polls on.
@@ -377,7 +396,7 @@ impl Engine {
             ws::put_head(out, opcode, data.len());
             out.extend_from_slice(data);
         });
-        self.conclude();
+        self.end_event();
     }
 
     /// Closes an application's WebSocket with this code.
@@ -397,7 +416,7 @@ impl Engine {
 
 impl Current {
     /// The whole input, which spans are relative to.
-    fn input<'a>(&'a self, shared: &'a [u8]) -> &'a [u8] {
+    pub(super) fn input<'a>(&'a self, shared: &'a [u8]) -> &'a [u8] {
         match &self.kept {
             Some(kept) => kept,
             None => shared,

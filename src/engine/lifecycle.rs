@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use super::{Engine, Event, requests::Status};
+use super::{
+    BadRequest, Denial, Engine, Event, PacketKind, SessionEvent, Welcome, polling::Batch,
+    refusals::Status,
+};
 use crate::{
     codec::{
         eio::{self, Timing},
@@ -10,6 +13,7 @@ use crate::{
     },
     conn::{Conn, Opening, State, Switch},
     handshake::Hello,
+    headers::Headers,
     id::{ConnKey, SessionKey},
     queue::Queue,
     reason::Reason,
@@ -20,7 +24,7 @@ use crate::{
 // Opening.
 impl Engine {
     /// Opens the session that `opening` asks for, or refuses it for its protocol version.
-    pub(super) fn open(&mut self, key: ConnKey, opening: Opening) {
+    pub(super) fn open(&mut self, key: ConnKey, opening: Opening, welcome: Welcome) {
         let Opening {
             hello,
             websocket,
@@ -37,7 +41,7 @@ impl Engine {
             self.stats.refused_by_limit += 1;
             return self.refuse(key, Status::Unavailable, websocket.is_some());
         }
-        let secret = self.fill_secret();
+        let secret = welcome.secret.unwrap_or_else(|| self.fill_secret());
         let carrier = match websocket {
             Some(_) => Carrier::WebSocket {
                 ws: key,
@@ -54,6 +58,7 @@ impl Engine {
         self.stats.sessions_opened += 1;
         self.arm_first_ping(session);
         self.events.push_back(Event::Opened { session });
+        self.note(session, SessionEvent::Opened);
         let mut packet = Vec::new();
         let offers =
             websocket.is_none() && self.config.allow_upgrades && self.config.transports.websocket;
@@ -63,16 +68,45 @@ impl Engine {
             offers,
             self.timing(),
         );
+        self.note_created(session, PacketKind::Open);
+        let initial = self.config.initial_packet.as_ref();
+        let initial = initial.map(|packet| self.frame(packet.is_binary(), &[packet.bytes()]));
+        if initial.is_some() {
+            self.stats.messages_out += 1;
+            self.note_created(session, PacketKind::Message);
+        }
+        let mut extra = welcome.headers;
         match websocket {
             Some(switch) => {
+                self.add_headers(key, extra);
                 self.switch(key, &switch, State::Ws(session));
                 self.output(key, &mut |out| {
                     ws::put_head(out, ws::Opcode::Text, packet.len());
                     out.extend_from_slice(&packet);
                 });
+                if let Some(initial) = initial {
+                    self.output_message(key, &initial);
+                }
             }
             // The open packet has an answer of its own, as clients expect it.
-            None => self.answer_packets(key, &packet),
+            None => {
+                if let Some(cookie) = &self.config.cookie {
+                    extra.push("Set-Cookie", &cookie.line(&self.sid(session).to_string()));
+                }
+                self.add_headers(key, extra);
+                let mut batch = Batch::of(packet);
+                if let Some(initial) = initial {
+                    batch.push(&initial);
+                }
+                self.answer_packets(key, &batch);
+            }
+        }
+    }
+
+    /// Lines for the next answer of a connection.
+    fn add_headers(&mut self, key: ConnKey, headers: Headers) {
+        if !headers.is_empty() {
+            self.conns[key.index()].inbox_mut().extra.extend(headers);
         }
     }
 
@@ -114,20 +148,44 @@ impl Engine {
     /// Answers an `Opening`: lets the handshake in, or refuses it with 403 and this message
     /// (code 4). A stale serial changes nothing.
     pub fn decide(&mut self, conn: ConnKey, serial: u32, verdict: Result<(), &str>) {
+        let verdict = verdict.map(|()| Welcome::default());
+        self.conclude(conn, serial, verdict.map_err(Denial::Forbidden));
+    }
+
+    /// The same with all that an application may say about a handshake.
+    pub fn conclude(&mut self, conn: ConnKey, serial: u32, verdict: Result<Welcome, Denial<'_>>) {
         let Some(opening) = self.take_opening(conn, serial) else {
             return;
         };
+        let hello = self.tells_refusals.then(|| (*opening.hello).clone());
+        let is_websocket = opening.websocket.is_some();
         match verdict {
             // The peer has ended its side, so nothing would ever come over this WebSocket.
-            Ok(()) if opening.websocket.is_some() && self.conns[conn.index()].is_eof => {
+            Ok(_) if is_websocket && self.conns[conn.index()].is_eof => {
                 self.lose(conn, Reason::TransportClose);
             }
-            Ok(()) => self.open(conn, opening),
-            Err(message) => {
-                let is_websocket = opening.websocket.is_some();
+            Ok(welcome) => self.open(conn, opening, welcome),
+            Err(Denial::Forbidden(message)) => {
                 self.refuse(conn, Status::Forbidden(message), is_websocket);
             }
+            Err(Denial::NoId) => {
+                let status = Status::BadRequest(BadRequest::IdGeneration);
+                self.refuse(conn, status, is_websocket);
+            }
         }
+        if let Some(hello) = hello {
+            self.tell_refused(conn, || hello);
+        }
+    }
+
+    /// Whether a handshake that waits to be judged will be a session if it is let in, as far as its
+    /// request tells.
+    pub(crate) fn is_admissible(&self, conn: ConnKey, serial: u32) -> bool {
+        let conn = self.conns.get(conn.index());
+        let conn = conn.filter(|conn| conn.state == State::Deciding(serial));
+        let inbox = conn.and_then(|conn| conn.inbox.as_ref());
+        let opening = inbox.and_then(|inbox| inbox.opening.as_ref());
+        opening.is_some_and(|opening| opening.is_eio4)
     }
 
     /// The handshake that waits to be judged.
@@ -214,10 +272,12 @@ impl Engine {
         let Some(session) = self.sessions.get_mut(key.index()) else {
             return;
         };
-        let carrier = std::mem::replace(&mut session.carrier, Carrier::Closed);
-        if carrier == Carrier::Closed {
+        if session.carrier == Carrier::Closed {
             return;
         }
+        self.note(key, SessionEvent::Closed(reason));
+        let session = &mut self.sessions[key.index()];
+        let carrier = std::mem::replace(&mut session.carrier, Carrier::Closed);
         let mut queue = std::mem::take(&mut session.queue);
         if let Some(hello) = session.hello.take() {
             self.hello_bytes -= hello.bytes_held() as u64;
@@ -228,11 +288,11 @@ impl Engine {
             Carrier::Polling { get, .. } | Carrier::Probing { get, .. } => {
                 if let Some(get) = get.filter(|get| self.is_parked(*get, key)) {
                     // Not both in one payload: the official client would forget the messages.
-                    let mut body = self.take_packets(&mut queue, usize::MAX);
-                    if body.is_empty() {
-                        body.extend_from_slice(farewell);
+                    let mut batch = self.take_packets(&mut queue, usize::MAX);
+                    if batch.is_empty() {
+                        batch = Batch::of(farewell.to_vec());
                     }
-                    self.answer_packets(get, &body);
+                    self.answer_packets(get, &batch);
                 }
                 if let Carrier::Probing { ws, .. } = carrier {
                     self.close_websocket(ws, None, "");
@@ -475,6 +535,7 @@ impl Engine {
     /// Sends the one static ping frame.
     fn ping(&mut self, key: SessionKey) {
         let ping = self.ping.clone();
+        self.note_created(key, PacketKind::Ping);
         let session = &mut self.sessions[key.index()];
         match session.carrier {
             Carrier::WebSocket { ws, .. } => self.output_frame(ws, &ping),

@@ -19,6 +19,8 @@
 //!   overflow.rs    clients that do not keep up
 //!   ending.rs      how a server ends
 //!   commands.rs    what an application may ask, and what it may do
+//!   refusals.rs    requests that the error table answers, told to those who listen
+//!   notes.rs       what happens to sessions, told to those who watch
 //!   mod.rs         the type, its inputs and outputs
 //! ```
 
@@ -26,9 +28,11 @@ mod commands;
 mod ending;
 mod frames;
 mod lifecycle;
+mod notes;
 mod output;
 mod overflow;
 mod polling;
+mod refusals;
 mod requests;
 mod server;
 
@@ -43,7 +47,11 @@ use std::{
 use slab::Slab;
 
 use self::ending::Ending;
-pub use self::server::{Core, Message, Server, Socket};
+pub use self::{
+    notes::{PacketKind, SessionEvent, SessionInfo},
+    refusals::{BadRequest, ConnectionContext, ConnectionError},
+    server::{Core, Handle, Message, Server, Socket},
+};
 use crate::{
     codec::{
         http::{self, Limits},
@@ -51,6 +59,7 @@ use crate::{
     },
     config::Config,
     conn::{Conn, Payload, Posting, State},
+    headers::Headers,
     id::{ConnKey, Entropy, SessionKey},
     queue::{Frame, Gauge, Queue},
     reason::Reason,
@@ -67,6 +76,17 @@ pub struct Engine {
     conn_timers: Wheel,
     session_timers: Wheel,
     events: VecDeque<Event>,
+    /// What those who watch are told, before anything else.
+    notes: VecDeque<Event>,
+    /// What was seen in the input while notes waited.
+    seen: Option<Event>,
+    /// A refusal whose request is not at hand yet.
+    refused: Option<refusals::Refused>,
+    /// Refusals that have not been told, and the one that was told last.
+    refusals: VecDeque<ConnectionError>,
+    refusal: Option<ConnectionError>,
+    tells_refusals: bool,
+    tells_sessions: bool,
     input: Input,
     cork: Cork,
     dirty: VecDeque<ConnKey>,
@@ -105,13 +125,16 @@ pub struct Engine {
     epoch_unix_ms: u64,
     now_ms: u64,
     pub(crate) stats: Stats,
+    /// The mean of the loop's turns, times 16.
+    turn_us_mean_16: u64,
 }
 
 /// What the engine tells. A span is valid until the next call of `poll_event`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "a variant's sentence says what its fields are")]
 pub enum Event {
-    /// A handshake asks to be judged (`Engine::judge_handshakes`); answered by `decide`.
+    /// A handshake asks to be judged (`Engine::judge_handshakes`); answered by `decide` or
+    /// `conclude`.
     Opening { conn: ConnKey, serial: u32 },
     /// A session is open.
     Opened { session: SessionKey },
@@ -154,6 +177,32 @@ pub enum Event {
         serial: u32,
         code: Option<u16>,
     },
+    /// A request was refused by the error table (`Engine::tell_refusals`); `refusal` has it.
+    Refused { conn: ConnKey },
+    /// Something happened to a session (`Engine::tell_sessions`).
+    Session {
+        session: SessionKey,
+        info: SessionInfo,
+        event: SessionEvent,
+    },
+}
+
+/// What an application gives a handshake that it lets in.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Welcome {
+    /// Header lines of the answer, the 101 included.
+    pub headers: Headers,
+    /// The part of the session's id that nobody may guess; the engine's own entropy without.
+    pub secret: Option<[u8; 11]>,
+}
+
+/// Why an application does not let a handshake in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Denial<'a> {
+    /// It is not allowed: 403 with this message, code 4.
+    Forbidden(&'a str),
+    /// No id could be made for it: code 3.
+    NoId,
 }
 
 /// Where a piece of input lies; `Engine::bytes` reads it.
@@ -266,6 +315,13 @@ impl Engine {
             conn_timers: Wheel::new(),
             session_timers: Wheel::new(),
             events: VecDeque::new(),
+            notes: VecDeque::new(),
+            seen: None,
+            refused: None,
+            refusals: VecDeque::new(),
+            refusal: None,
+            tells_refusals: false,
+            tells_sessions: false,
             input: Input {
                 shared: vec![0; READ_BYTES],
                 current: None,
@@ -302,6 +358,7 @@ impl Engine {
             epoch_unix_ms: unix_ms,
             now_ms: 0,
             stats: Stats::default(),
+            turn_us_mean_16: 0,
         }
     }
 
@@ -418,6 +475,9 @@ impl Engine {
     /// Goes on with what was put off to another turn; whether there was something. Call it once a
     /// turn, after everything readable has been read.
     pub fn take_up(&mut self) -> bool {
+        if self.notes.is_empty() && self.notes.capacity() > NOTES_KEPT {
+            self.notes = VecDeque::new();
+        }
         let is_any = !self.held_back.is_empty() || !self.discarded.is_empty();
         self.resumed.append(&mut self.held_back);
         for _ in 0..FREED_PER_TURN {
@@ -443,11 +503,21 @@ impl Engine {
 impl Engine {
     /// The next thing that happened. At most one packet is parsed by one call, so that what an
     /// application does about it takes effect before the next.
+    // Called from one place for every message; without the hint the event is copied on its way.
+    #[inline]
     pub fn poll_event(&mut self) -> Option<Event> {
         loop {
+            if self.tells_sessions {
+                if let Some(note) = self.poll_note() {
+                    return Some(note);
+                }
+            }
             if let Some(event) = self.events.pop_front() {
                 if let Event::Closed { session, .. } = event {
                     self.gone.push(session);
+                }
+                if self.tells_refusals {
+                    self.note_refusal(&event);
                 }
                 return Some(event);
             }
@@ -459,6 +529,7 @@ impl Engine {
                 continue;
             }
             match self.look() {
+                Look::Event(event) if self.tells_sessions => self.seen = Some(event),
                 Look::Event(event) => return Some(event),
                 Look::Again => {}
                 Look::Pause => self.stash(),
@@ -553,6 +624,12 @@ impl Engine {
             self.events.push_back(Event::Drained { session });
         }
         let conn = &mut self.conns[key.index()];
+        if let State::Ws(session) = conn.state {
+            if has_waited && self.tells_sessions {
+                self.note_drain(key, session);
+            }
+        }
+        let conn = &mut self.conns[key.index()];
         if conn.is_writable && conn.inbox.is_some() {
             self.send_late_pong(key);
         }
@@ -580,7 +657,7 @@ impl Engine {
     pub fn next_deadline(&self) -> Option<Instant> {
         let is_busy =
             !self.resumed.is_empty() || !self.held_back.is_empty() || !self.discarded.is_empty();
-        if !self.events.is_empty() || is_busy {
+        if !self.events.is_empty() || !self.notes.is_empty() || is_busy {
             return Some(self.epoch + Duration::from_millis(self.now_ms));
         }
         let first = [
@@ -819,6 +896,9 @@ pub const READ_BYTES: usize = 64 * 1024;
 
 /// Frames of lost connections that are freed in one turn.
 const FREED_PER_TURN: usize = 256;
+
+/// Notes for whose room is kept; a broadcast brings one for each receiver.
+const NOTES_KEPT: usize = 1024;
 
 /// Output gathered for the connection being read; beyond it frames are queued.
 const CORK_BYTES_KEPT: usize = 64 * 1024;

@@ -2,7 +2,7 @@
 
 use std::io::{self, IoSlice};
 
-use super::{CORK_BYTES_KEPT, Engine, FRAME_BYTES_COPIED, SLICES_MAX};
+use super::{CORK_BYTES_KEPT, Engine, FRAME_BYTES_COPIED, PacketKind, SLICES_MAX};
 use crate::{
     codec::ws,
     conn::State,
@@ -23,8 +23,12 @@ impl Engine {
         let Some(state) = self.sessions.get(session.index()) else {
             return;
         };
+        let (carrier, is_open) = (state.carrier, state.is_open());
         self.stats.messages_out += 1;
-        match state.carrier {
+        if is_open {
+            self.note_created(session, PacketKind::Message);
+        }
+        match carrier {
             Carrier::WebSocket { ws, .. } if self.conns[ws.index()].reply.is_base64 => {
                 let mut bytes = Vec::new();
                 put(&mut bytes);

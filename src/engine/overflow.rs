@@ -17,7 +17,7 @@ use crate::{
 // The policy.
 impl Engine {
     /// Whether one more event may be sent to a session; `false` means that `Config::overflow` has
-    /// dropped it, which is counted. After `true`, all messages up to `conclude` are that event's,
+    /// dropped it, which is counted. After `true`, all messages up to `end_event` are that event's,
     /// and none of them finds the backlog too large.
     pub fn admit(&mut self, session: SessionKey) -> bool {
         if self.config.overflow == Overflow::Close {
@@ -46,7 +46,7 @@ impl Engine {
     }
 
     /// The event that `admit` let in has been sent whole.
-    pub fn conclude(&mut self) {
+    pub fn end_event(&mut self) {
         self.is_admitted = false;
     }
 

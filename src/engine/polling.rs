@@ -1,11 +1,14 @@
 //! HTTP long-polling: payloads of POSTs in, one packet at a time, and parked GETs answered.
 
-use super::{Current, Engine, Event, Look, Place, Span, requests::Status};
+use super::{
+    BadRequest, Current, Engine, Event, Look, PacketKind, Place, SessionEvent, Span, Transport,
+    refusals::Status,
+};
 use crate::{
     codec::eio::{self, Packet},
     conn::State,
     id::{ConnKey, SessionKey},
-    queue::Queue,
+    queue::{Frame, Queue},
     reason::Reason,
     response::Body,
     session::{Carrier, Input, Step},
@@ -43,10 +46,12 @@ impl Engine {
         let Ok(packet) = eio::parse(text) else {
             return self.post_fault(current, session);
         };
+        let kind = PacketKind::of(text);
         match packet {
             Packet::Message(data) if std::str::from_utf8(&text[data.clone()]).is_ok() => {
                 let range = range.start + data.start..range.start + data.end;
                 self.stats.messages_in += 1;
+                self.note_packet(session, kind);
                 let payload = Span {
                     place: Place::Input,
                     range,
@@ -63,6 +68,7 @@ impl Engine {
                     return self.post_fault(current, session);
                 }
                 self.stats.messages_in += 1;
+                self.note_packet(session, kind);
                 let payload = Span {
                     place: Place::Scratch,
                     range: 0..self.input.scratch.len(),
@@ -75,21 +81,28 @@ impl Engine {
             }
             Packet::Message(_) => self.post_fault(current, session),
             Packet::Pong => {
+                self.note_packet(session, kind);
+                self.note(session, SessionEvent::Heartbeat);
                 self.sessions[session.index()].ponged();
                 Look::Again
             }
             // The parked GET gets a noop, later ones find no session (spec 2.1.9).
             Packet::Close => {
+                self.note_packet(session, kind);
                 self.end_session(session, Reason::TransportClose, b"6");
                 Look::Again
             }
             // Only servers ping in Engine.IO 4.
             Packet::Ping(_) => {
+                self.note_packet(session, kind);
                 self.stats.refused_by_fault += 1;
                 self.end_session(session, Reason::TransportError, b"1");
                 Look::Again
             }
-            Packet::Upgrade | Packet::Idle => Look::Again,
+            Packet::Upgrade | Packet::Idle => {
+                self.note_packet(session, kind);
+                Look::Again
+            }
         }
     }
 
@@ -134,7 +147,10 @@ impl Engine {
                 self.end_session(session, Reason::TransportError, b"1");
             }
             Step::Goodbye => self.say_goodbye(key, session),
-            _ => self.refuse(key, Status::BadRequest, false),
+            _ => {
+                let mismatch = BadRequest::TransportMismatch(Transport::WebSocket);
+                self.refuse(key, Status::BadRequest(mismatch), false);
+            }
         }
     }
 
@@ -142,12 +158,13 @@ impl Engine {
     /// (spec 2.1.10).
     pub(super) fn say_goodbye(&mut self, key: ConnKey, session: SessionKey) {
         let mut queue = std::mem::take(&mut self.sessions[session.index()].queue);
-        let body = self.take_packets(&mut queue, self.packets_per_answer());
+        let batch = self.take_packets(&mut queue, self.packets_per_answer());
         self.sessions[session.index()].queue = queue;
-        if !body.is_empty() {
-            return self.answer_packets(key, &body);
+        if !batch.is_empty() {
+            return self.answer_packets(key, &batch);
         }
-        self.answer_packets(key, &[b'6', eio::SEPARATOR, b'1']);
+        let goodbye = Batch::of(vec![b'6', eio::SEPARATOR, b'1']);
+        self.answer_packets(key, &goodbye);
         self.end_session(session, Reason::ForcedClose, b"1");
     }
 
@@ -162,51 +179,122 @@ impl Engine {
         let Some(get) = state.parked() else { return };
         let mut queue = std::mem::take(&mut state.queue);
         state.step(Input::Answered);
-        let mut body = self.take_packets(&mut queue, self.packets_per_answer());
+        let has_waited = !queue.is_empty();
+        let mut batch = self.take_packets(&mut queue, self.packets_per_answer());
+        let is_empty = queue.is_empty();
         let state = &mut self.sessions[session.index()];
-        let has_drained = queue.is_empty() && std::mem::take(&mut state.is_backlogged);
+        let has_drained = is_empty && std::mem::take(&mut state.is_backlogged);
         state.queue = queue;
         if has_drained && self.tells_drained {
             self.events.push_back(Event::Drained { session });
         }
-        if body.is_empty() {
-            body.push(b'6');
+        if batch.is_empty() {
+            batch = Batch::noop();
         }
-        self.answer_packets(get, &body);
+        self.answer_packets(get, &batch);
+        if has_waited && is_empty {
+            self.note(session, SessionEvent::Drain);
+        }
     }
 
     /// Answers a GET with a payload.
-    pub(super) fn answer_packets(&mut self, key: ConnKey, payload: &[u8]) {
-        let is_msie = self.conns[key.index()].reply.is_msie;
-        let headers = [
+    pub(super) fn answer_packets(&mut self, key: ConnKey, batch: &Batch) {
+        let reply = self.conns[key.index()].reply;
+        let mut headers = [
             ("Content-Type", "text/plain; charset=UTF-8"),
             ("Cache-Control", "no-store"),
-            ("X-XSS-Protection", "0"),
+            ("", ""),
+            ("", ""),
         ];
-        let headers = if is_msie { &headers[..] } else { &headers[..2] };
-        self.put_response_head(key, 200, headers, Some(payload.len()));
+        let mut headers_count = 2;
+        let mut add = |line| {
+            headers[headers_count] = line;
+            headers_count += 1;
+        };
+        if reply.is_msie {
+            add(("X-XSS-Protection", "0"));
+        }
+        #[cfg(feature = "compression")]
+        let coded = self.compressed(key, batch);
+        #[cfg(not(feature = "compression"))]
+        let coded: Option<(&str, Vec<u8>)> = None;
+        let mut payload = &batch.payload[..];
+        if let Some((name, coded)) = &coded {
+            add(("Content-Encoding", name));
+            payload = coded;
+        }
+        self.put_response_head(key, 200, &headers[..headers_count], Some(payload.len()));
         self.output(key, &mut |out| out.extend_from_slice(payload));
         self.answered(key);
     }
 
+    /// The payload as the client lets it be written, if that is worth it, and the coding's name.
+    #[cfg(feature = "compression")]
+    fn compressed(&self, key: ConnKey, batch: &Batch) -> Option<(&'static str, Vec<u8>)> {
+        let threshold = self.config.compression_threshold?;
+        if !batch.is_compressible || batch.payload.len() < threshold as usize {
+            return None;
+        }
+        let coding = self.conns[key.index()].reply.coding;
+        Some((coding.name()?, coding.encode(&batch.payload)))
+    }
+
     /// The payload made of the first packets of `queue`, binary ones in base64.
-    pub(super) fn take_packets(&self, queue: &mut Queue, packets_max: usize) -> Vec<u8> {
-        let mut payload = Vec::new();
+    pub(super) fn take_packets(&self, queue: &mut Queue, packets_max: usize) -> Batch {
+        let mut batch = Batch::default();
         for _ in 0..packets_max {
             let Some(frame) = queue.pop() else { break };
-            if !payload.is_empty() {
-                payload.push(eio::SEPARATOR);
-            }
-            if frame.is_binary() {
-                eio::put_binary(&mut payload, frame.payload());
-            } else {
-                payload.extend_from_slice(frame.payload());
-            }
+            batch.push(&frame);
         }
-        payload
+        batch
     }
 
     fn packets_per_answer(&self) -> usize {
         (self.config.packets_per_answer_max as usize).max(2)
+    }
+}
+
+/// What one GET is answered with.
+#[derive(Debug, Default)]
+pub(super) struct Batch {
+    payload: Vec<u8>,
+    /// Whether one of its packets, at least, does not forbid to compress it.
+    #[cfg(feature = "compression")]
+    is_compressible: bool,
+}
+
+impl Batch {
+    /// A batch of a payload that is written already.
+    pub(super) fn of(payload: Vec<u8>) -> Batch {
+        Batch {
+            payload,
+            #[cfg(feature = "compression")]
+            is_compressible: true,
+        }
+    }
+
+    /// What only lets a GET go.
+    pub(super) fn noop() -> Batch {
+        Batch::of(b"6".to_vec())
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.payload.is_empty()
+    }
+
+    /// Adds a packet, in base64 if it is binary.
+    pub(super) fn push(&mut self, frame: &Frame) {
+        if !self.payload.is_empty() {
+            self.payload.push(eio::SEPARATOR);
+        }
+        if frame.is_binary() {
+            eio::put_binary(&mut self.payload, frame.payload());
+        } else {
+            self.payload.extend_from_slice(frame.payload());
+        }
+        #[cfg(feature = "compression")]
+        {
+            self.is_compressible |= frame.is_compressible();
+        }
     }
 }

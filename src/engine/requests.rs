@@ -5,7 +5,12 @@
 
 use std::ops::Range;
 
-use super::{Current, Engine, Event, Look, Place, Span};
+use super::{
+    BadRequest, Current, Engine, Event, Look, Place, Span, Transport, Welcome,
+    refusals::{Status, is_origin},
+};
+#[cfg(feature = "compression")]
+use crate::codec::coding::Coding;
 use crate::{
     codec::{
         http::{self, BodyLength, ChunkDecoder, Head, Limits, Slots},
@@ -13,40 +18,13 @@ use crate::{
     },
     conn::{Chunked, Opening, Payload, Reply, State, Switch},
     handshake::Hello,
+    headers::Headers,
     id::{ConnKey, SessionKey, Sid},
     queue::Frame,
     reason::Reason,
     response::{Body, Response},
     session::{Carrier, Input, Step},
 };
-
-/// The error table of the protocol: one status, code and message each.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Status<'a> {
-    UnknownTransport,
-    UnknownSid,
-    BadMethod,
-    BadRequest,
-    /// The application said no, with this message.
-    Forbidden(&'a str),
-    UnsupportedVersion,
-    /// A limit of ours, which the protocol has no code for.
-    Unavailable,
-}
-
-impl Status<'_> {
-    fn parts(&self) -> (u16, u8, &str) {
-        match self {
-            Status::UnknownTransport => (400, 0, "Transport unknown"),
-            Status::UnknownSid => (400, 1, "Session ID unknown"),
-            Status::BadMethod => (400, 2, "Bad handshake method"),
-            Status::BadRequest => (400, 3, "Bad request"),
-            Status::Forbidden(message) => (403, 4, message),
-            Status::UnsupportedVersion => (400, 5, "Unsupported protocol version"),
-            Status::Unavailable => (503, 6, "Service unavailable"),
-        }
-    }
-}
 
 /// What a request asks for.
 enum Plan {
@@ -201,7 +179,14 @@ impl Engine {
             minor: head.minor,
             keep_alive: head.keep_alive,
             is_head: head.method == "HEAD",
+            is_protocol: is_engine,
             has_cors,
+            #[cfg(feature = "compression")]
+            coding: if is_engine {
+                Coding::accepted(&head)
+            } else {
+                Coding::Identity
+            },
             is_msie,
             is_base64: is_engine && http::query_get(head.query, "b64").is_some_and(|v| v == "1"),
             is_pinged: false,
@@ -305,6 +290,8 @@ impl Engine {
         if let Plan::Post { session: post, .. } = facts.plan {
             session = Some(post);
             if let Some(look) = self.begin_post(current, post) {
+                let start = current.start;
+                self.tell_refused_head(current, start..start + facts.len);
                 return look;
             }
         }
@@ -361,6 +348,9 @@ impl Engine {
             Some("websocket") if self.config.transports.websocket => true,
             _ => return refuse(Status::UnknownTransport),
         };
+        if !is_origin(head) {
+            return refuse(Status::BadRequest(BadRequest::InvalidOrigin));
+        }
         if let Some(sid) = http::query_get(head.query, "sid").filter(|sid| !sid.is_empty()) {
             let session = Sid::parse(sid.as_bytes()).and_then(|sid| self.session(sid));
             let Some(session) = session else {
@@ -372,7 +362,7 @@ impl Engine {
             return refuse(Status::BadMethod);
         }
         if is_websocket != head.upgrade {
-            return refuse(Status::BadRequest);
+            return refuse(Status::BadRequest(BadRequest::TransportHandshake));
         }
         let websocket = match head.upgrade.then(|| switch(head)).transpose() {
             Ok(websocket) => websocket,
@@ -395,9 +385,10 @@ impl Engine {
         session: SessionKey,
         is_websocket: bool,
     ) -> Plan {
+        let mismatch = BadRequest::TransportMismatch(self.transport(session));
         if head.upgrade {
             return match switch(head) {
-                _ if !is_websocket => Plan::Refuse(Status::BadRequest, true),
+                _ if !is_websocket => Plan::Refuse(Status::BadRequest(mismatch), true),
                 Ok(switch) => Plan::Probe(session, switch),
                 Err(plan) => plan,
             };
@@ -406,7 +397,7 @@ impl Engine {
         let is_finishing = self.conns[conn.index()].state == State::Body(Some(session));
         let is_upgraded = matches!(carrier, Carrier::WebSocket { .. }) && !is_finishing;
         if is_websocket || is_upgraded {
-            return Plan::Refuse(Status::BadRequest, false);
+            return Plan::Refuse(Status::BadRequest(mismatch), false);
         }
         match head.method {
             "GET" => Plan::Poll(session),
@@ -433,7 +424,8 @@ fn switch(head: &Head<'_, '_>) -> Result<Switch, Plan> {
         .header_str("sec-websocket-key")
         .and_then(ws::accept_key);
     let Some(accept) = key else {
-        return Err(Plan::Refuse(Status::BadRequest, true));
+        let status = Status::BadRequest(BadRequest::TransportHandshake);
+        return Err(Plan::Refuse(status, true));
     };
     let protocol = head
         .tokens("sec-websocket-protocol")
@@ -444,7 +436,7 @@ fn switch(head: &Head<'_, '_>) -> Result<Switch, Plan> {
 
 // Doing.
 impl Engine {
-    /// Does what a whole request asks for.
+    /// Does what a whole request asks for, and tells if it was refused.
     fn act(
         &mut self,
         current: &mut Current,
@@ -452,68 +444,80 @@ impl Engine {
         body: Range<usize>,
         next: usize,
     ) -> Look {
-        let key = current.conn;
         let from = current.start;
+        let head = from..from + facts.len;
+        let body = from + body.start..from + body.end;
         current.start += next;
-        self.disarm_conn(key);
-        match facts.plan {
+        self.disarm_conn(current.conn);
+        let look = self.do_as_asked(current, facts.plan, head.clone(), body);
+        self.tell_refused_head(current, head);
+        look
+    }
+
+    fn tell_refused_head(&mut self, current: &Current, head: Range<usize>) {
+        if self.refused.is_none() {
+            return;
+        }
+        let bytes = &current.input(&self.input.shared)[head];
+        let address = self.conns[current.conn.index()].address;
+        let hello = Hello::new(bytes, address, self.epoch_unix_ms + self.now_ms);
+        self.tell_refused(current.conn, || hello);
+    }
+
+    fn do_as_asked(
+        &mut self,
+        current: &mut Current,
+        plan: Plan,
+        head: Range<usize>,
+        body: Range<usize>,
+    ) -> Look {
+        let key = current.conn;
+        match plan {
             Plan::Refuse(status, is_websocket) => self.refuse(key, status, is_websocket),
             Plan::Empty(status) => self.respond_empty(key, status),
             Plan::Version => {
+                self.count_refusal(Status::BadRequest(BadRequest::TransportHandshake));
                 self.conns[key.index()].reply.keep_alive = false;
                 let version = [("Sec-WebSocket-Version", "13, 8")];
                 self.put_response(key, 400, &version, Body::Empty);
             }
-            Plan::Preflight { origin, headers } => self.preflight(key, origin, headers),
+            Plan::Preflight { origin, headers } => {
+                if self.preflight(key, origin.as_deref(), headers.as_deref()) {
+                    return self.ask_for_response(key, head, body);
+                }
+            }
             Plan::Poll(session) => self.poll(key, session),
             Plan::Post { session, is_binary } => {
-                return self.post(
-                    current,
-                    session,
-                    is_binary,
-                    from..from + facts.len,
-                    from + body.start..from + body.end,
-                );
+                return self.post(current, session, is_binary, head, body);
             }
             Plan::Probe(session, switch) => self.probe(key, session, &switch),
             Plan::Open(opening) if self.is_judged => return self.ask(key, opening),
-            Plan::Open(opening) => self.open(key, opening),
+            Plan::Open(opening) => self.open(key, opening, Welcome::default()),
             Plan::Raw(switch) => {
                 let serial = self.next_serial();
                 self.switch(key, &switch, State::RawWs(serial));
                 self.arm_conn(key, self.config.ping_interval);
-                let head = Span {
-                    place: Place::Input,
-                    range: from..from + facts.len,
-                };
                 return Look::Event(Event::RawOpened {
                     conn: key,
                     serial,
-                    head,
+                    head: in_input(head),
                 });
             }
-            Plan::Plain => {
-                let serial = self.next_serial();
-                self.conns[key.index()].state = State::Deciding(serial);
-                self.arm_conn(key, self.config.decision_timeout);
-                let head = Span {
-                    place: Place::Input,
-                    range: from..from + facts.len,
-                };
-                let range = from + body.start..from + body.end;
-                let body = Span {
-                    place: Place::Input,
-                    range,
-                };
-                return Look::Event(Event::Request {
-                    conn: key,
-                    serial,
-                    head,
-                    body,
-                });
-            }
+            Plan::Plain => return self.ask_for_response(key, head, body),
         }
         Look::Again
+    }
+
+    fn ask_for_response(&mut self, key: ConnKey, head: Range<usize>, body: Range<usize>) -> Look {
+        let serial = self.next_serial();
+        self.conns[key.index()].state = State::Deciding(serial);
+        self.arm_conn(key, self.config.decision_timeout);
+        Look::Event(Event::Request {
+            conn: key,
+            serial,
+            head: in_input(head),
+            body: in_input(body),
+        })
     }
 
     fn ask(&mut self, key: ConnKey, opening: Opening) -> Look {
@@ -539,7 +543,8 @@ impl Engine {
             }
             _ => {
                 self.conns[key.index()].reply.keep_alive = false;
-                self.refuse(key, Status::BadRequest, false);
+                let mismatch = BadRequest::TransportMismatch(Transport::WebSocket);
+                self.refuse(key, Status::BadRequest(mismatch), false);
                 Some(Look::Again)
             }
         }
@@ -573,21 +578,21 @@ impl Engine {
         Look::Again
     }
 
-    fn preflight(&mut self, key: ConnKey, origin: Option<String>, headers: Option<String>) {
+    /// Answers a preflight, or prepares the headers of the application's answer: then `true`.
+    fn preflight(&mut self, key: ConnKey, origin: Option<&str>, headers: Option<&str>) -> bool {
         let Some(cors) = &self.config.cors else {
-            return;
+            return true;
         };
-        let mut pairs = Vec::new();
-        cors.put_preflight(origin.as_deref(), headers.as_deref(), &mut |name, value| {
-            pairs.push((name.to_owned(), value.to_owned()));
-        });
-        let status = cors.preflight_status();
-        self.conns[key.index()].reply.has_cors = false;
-        let pairs: Vec<_> = pairs
-            .iter()
-            .map(|(name, value)| (&**name, &**value))
-            .collect();
-        self.put_response(key, status, &pairs, Body::Empty);
+        let mut lines = Headers::default();
+        cors.put_preflight(origin, headers, &mut |name, value| lines.push(name, value));
+        let (status, continues) = (cors.preflight_status(), cors.is_preflight_continued());
+        let conn = &mut self.conns[key.index()];
+        conn.reply.has_cors = false;
+        conn.inbox_mut().extra = lines;
+        if !continues {
+            self.put_response(key, status, &[], Body::Empty);
+        }
+        continues
     }
 
     pub(super) fn next_serial(&mut self) -> u32 {
@@ -609,21 +614,6 @@ impl Engine {
         let body = response.take_body();
         let headers: Vec<_> = response.headers().collect();
         self.put_response(key, response.status(), &headers, body);
-    }
-
-    /// Answers by the error table. A WebSocket is refused in plain text and closed.
-    pub(super) fn refuse(&mut self, key: ConnKey, status: Status<'_>, is_websocket: bool) {
-        self.stats.refused_by_fault += 1;
-        let (code, number, message) = status.parts();
-        if is_websocket {
-            self.conns[key.index()].reply.keep_alive = false;
-            let body = Body::Owned(message.as_bytes().to_vec());
-            return self.put_response(key, code, &[("Content-Type", "text/html")], body);
-        }
-        let message = serde_json::to_string(message).expect("a string is JSON");
-        let json = format!("{{\"code\":{number},\"message\":{message}}}");
-        let headers = [("Content-Type", "application/json")];
-        self.put_response(key, code, &headers, Body::Owned(json.into_bytes()));
     }
 
     pub(super) fn respond_empty(&mut self, key: ConnKey, status: u16) {
@@ -662,14 +652,18 @@ impl Engine {
         headers: &[(&str, &str)],
         length: Option<usize>,
     ) {
-        let conn = &self.conns[key.index()];
+        let is_shut = self.is_shut();
+        let conn = &mut self.conns[key.index()];
         let Reply {
             minor,
             keep_alive,
+            is_protocol,
             has_cors,
             ..
         } = conn.reply;
-        let keep_alive = keep_alive && !self.is_shut();
+        let keep_alive = keep_alive && !is_shut;
+        let extra = conn.inbox.as_mut().map(|inbox| &mut inbox.extra);
+        let extra = extra.map(std::mem::take).unwrap_or_default();
         let mut cors = Vec::new();
         if let Some(config) = self.config.cors.as_ref().filter(|_| has_cors) {
             let origin = conn
@@ -680,11 +674,17 @@ impl Engine {
                 cors.push((name.to_owned(), value.to_owned()))
             });
         }
+        // Taken and put back: nothing that writing does looks at them.
+        let own = std::mem::take(&mut self.config.headers);
         self.output(key, &mut |out| {
             let cors = cors.iter().map(|(name, value)| (&**name, &**value));
+            let own = own.iter().filter(|_| is_protocol);
+            let own = own.map(|(name, value)| (&**name, &**value));
             let headers = headers.iter().copied().chain(cors);
+            let headers = headers.chain(own).chain(extra.iter());
             http::put_head(out, status, minor, keep_alive, length, headers);
         });
+        self.config.headers = own;
     }
 
     /// The answer is written: on to the next request, which may be here already.
@@ -712,6 +712,13 @@ impl Engine {
             return self.resumed.push_back(key);
         }
         self.arm_conn(key, self.config.keep_alive_timeout);
+    }
+}
+
+fn in_input(range: Range<usize>) -> Span {
+    Span {
+        place: Place::Input,
+        range,
     }
 }
 

@@ -8,28 +8,36 @@ use std::{
     collections::VecDeque,
     io,
     net::{SocketAddr, TcpListener, ToSocketAddrs},
+    ops::{Deref, DerefMut},
     os::{
         fd::{AsFd, AsRawFd, BorrowedFd, RawFd},
         unix::net::UnixListener,
     },
+    sync::Arc,
     time::{Duration, Instant},
 };
 
-use super::{Engine, Event, Transport};
+use super::{ConnectionError, Denial, Engine, Event, SessionEvent, SessionInfo, Transport};
 use crate::{
     adopt::{AdoptError, Adopted, AdoptedStream},
     config::Config,
+    crank::EngineHooks,
     dispatch::Dispatch,
+    handle::{Mail, Mailbox},
     handshake::Handshake,
-    id::{ConnKey, SessionKey, Sid},
+    headers::Headers,
+    id::{ConnKey, Entropy, SessionKey, Sid},
     net::{Net, Urandom, unix_ms},
     reason::Reason,
     request::Request,
     response::Response,
+    stats::{Census, Stats},
+    token::{About, Decision, Errand, HandleError, Post},
 };
 
 /// An Engine.IO server at `/engine.io/`, or where its configuration says. Handlers get the
-/// application's state, the session, and what happened.
+/// application's state, the session, and what happened; they are registered by the methods of
+/// [`Core`], which it derefs to.
 pub struct Server<A: Send> {
     core: Core<A>,
     net: Net,
@@ -43,14 +51,52 @@ pub struct Core<A: Send> {
     message: Option<OnMessage<A>>,
     close: Option<OnClose<A>>,
     allow: Option<Allow<A>>,
+    hooks: EngineHooks<A>,
+    /// What other threads leave: decisions, connections, and the end. No application is needed.
+    mailbox: Arc<Mailbox<()>>,
     /// Connections that were accepted elsewhere and are not with the loop yet.
     adopted: VecDeque<Adopted>,
+}
+
+/// A server as other threads see it. Clones are cheap and speak to the same server.
+#[derive(Clone)]
+pub struct Handle {
+    mailbox: Arc<Mailbox<()>>,
+}
+
+impl Handle {
+    /// Ends the server: each session's `on_close` gets `Reason::ServerShuttingDown`, clients see
+    /// their transport close, `run` returns.
+    pub fn close(&self) -> Result<(), HandleError> {
+        self.mailbox.post(Errand::Close)
+    }
+
+    /// The same within `grace`; see [`Handle::shutdown`](crate::Handle::shutdown).
+    pub fn shutdown(&self, grace: Duration) -> Result<(), HandleError> {
+        self.mailbox.post(Errand::Shutdown(grace))
+    }
+
+    /// Serves a connection that was accepted elsewhere; see
+    /// [`Handle::adopt`](crate::Handle::adopt).
+    pub fn adopt(
+        &self,
+        stream: impl Into<AdoptedStream>,
+        bytes_read: Vec<u8>,
+    ) -> Result<(), AdoptError> {
+        self.mailbox.adopt(Adopted::new(stream, bytes_read)?)
+    }
 }
 
 type OnOpen<A> = Box<dyn for<'a> FnMut(&mut A, &mut Socket<'a>) + Send>;
 type OnMessage<A> = Box<dyn for<'a> FnMut(&mut A, &mut Socket<'a>, Message) + Send>;
 type OnClose<A> = Box<dyn FnMut(&mut A, Sid, Reason) + Send>;
-type Allow<A> = Box<dyn for<'a> FnMut(&mut A, &Handshake<'a>) -> Result<(), String> + Send>;
+type Permit<A> = Box<dyn for<'a> FnMut(&mut A, &Handshake<'a>) -> Result<(), String> + Send>;
+type PermitLater<A> = Box<dyn for<'a> FnMut(&mut A, &Handshake<'a>, Decision) + Send>;
+
+enum Allow<A> {
+    Now(Permit<A>),
+    Later(PermitLater<A>),
+}
 
 /// One session, while one of its handlers runs.
 pub struct Socket<'a> {
@@ -85,7 +131,7 @@ impl Socket<'_> {
     pub fn send_text(&mut self, text: &str) {
         if self.engine.admit(self.key) {
             self.engine.send_text(self.key, &[text.as_bytes()]);
-            self.engine.conclude();
+            self.engine.end_event();
         }
     }
 
@@ -93,7 +139,7 @@ impl Socket<'_> {
     pub fn send_binary(&mut self, data: &[u8]) {
         if self.engine.admit(self.key) {
             self.engine.send_binary(self.key, data);
-            self.engine.conclude();
+            self.engine.end_event();
         }
     }
 
@@ -142,52 +188,9 @@ impl<A: Send> Server<A> {
     pub fn without_listener(app: A, config: Config) -> io::Result<Server<A>> {
         let net = Net::new(&config)?;
         let entropy = Box::new(Urandom::open()?);
-        let config = Config {
-            serve_client: false,
-            ..config
-        };
-        let engine = Engine::new(config, entropy, Instant::now(), unix_ms());
-        Ok(Server {
-            core: Core::new(engine, app),
-            net,
-        })
-    }
-
-    /// Calls `handler` when a session is open.
-    pub fn on_open<F>(&mut self, handler: F) -> &mut Self
-    where
-        F: for<'a> FnMut(&mut A, &mut Socket<'a>) + Send + 'static,
-    {
-        self.core.open = Some(Box::new(handler));
-        self
-    }
-
-    /// Calls `handler` for every message.
-    pub fn on_message<F>(&mut self, handler: F) -> &mut Self
-    where
-        F: for<'a> FnMut(&mut A, &mut Socket<'a>, Message) + Send + 'static,
-    {
-        self.core.message = Some(Box::new(handler));
-        self
-    }
-
-    /// Calls `handler` when a session is over.
-    pub fn on_close<F>(&mut self, handler: F) -> &mut Self
-    where
-        F: FnMut(&mut A, Sid, Reason) + Send + 'static,
-    {
-        self.core.close = Some(Box::new(handler));
-        self
-    }
-
-    /// Asks `judge` about every handshake; a refusal is answered with 403 and its message.
-    pub fn allow_request<F>(&mut self, judge: F) -> &mut Self
-    where
-        F: for<'a> FnMut(&mut A, &Handshake<'a>) -> Result<(), String> + Send + 'static,
-    {
-        self.core.engine.judge_handshakes();
-        self.core.allow = Some(Box::new(judge));
-        self
+        let core = Core::new(app, config, entropy, Instant::now(), unix_ms());
+        core.mailbox.wake_by(net.wake());
+        Ok(Server { core, net })
     }
 
     /// Listens on one more TCP listener; a server has at most 15.
@@ -235,16 +238,6 @@ impl<A: Send> Server<A> {
     pub fn next_timeout(&mut self) -> Option<Duration> {
         self.net.next_timeout(&self.core)
     }
-
-    /// Ends the server between two turns: nobody is let in any more, every session is told now.
-    pub fn close(&mut self) {
-        self.core.engine.shut_down();
-    }
-
-    /// The same within `grace`; see [`Handle::shutdown`](crate::Handle::shutdown).
-    pub fn shutdown(&mut self, grace: Duration) {
-        self.core.engine.wind_down(grace);
-    }
 }
 
 /// The descriptor that is readable when a turn has something to do; not to be read from.
@@ -261,19 +254,182 @@ impl<A: Send> AsRawFd for Server<A> {
     }
 }
 
+impl<A: Send> Deref for Server<A> {
+    type Target = Core<A>;
+
+    fn deref(&self) -> &Core<A> {
+        &self.core
+    }
+}
+
+impl<A: Send> DerefMut for Server<A> {
+    fn deref_mut(&mut self) -> &mut Core<A> {
+        &mut self.core
+    }
+}
+
+// Setting up.
 impl<A: Send> Core<A> {
-    fn new(engine: Engine, app: A) -> Core<A> {
+    /// A server whose time begins `now`, which is `unix_ms` milliseconds after 1970.
+    pub fn new(
+        app: A,
+        config: Config,
+        entropy: Box<dyn Entropy>,
+        now: Instant,
+        unix_ms: u64,
+    ) -> Core<A> {
+        let mailbox = Arc::new(Mailbox::new(config.mailbox_max as usize));
+        let config = Config {
+            serve_client: false,
+            ..config
+        };
         Core {
-            engine,
+            engine: Engine::new(config, entropy, now, unix_ms),
             app,
             open: None,
             message: None,
             close: None,
             allow: None,
+            hooks: EngineHooks::default(),
+            mailbox,
             adopted: VecDeque::new(),
         }
     }
 
+    /// Calls `handler` when a session is open.
+    pub fn on_open<F>(&mut self, handler: F) -> &mut Self
+    where
+        F: for<'a> FnMut(&mut A, &mut Socket<'a>) + Send + 'static,
+    {
+        self.open = Some(Box::new(handler));
+        self
+    }
+
+    /// Calls `handler` for every message.
+    pub fn on_message<F>(&mut self, handler: F) -> &mut Self
+    where
+        F: for<'a> FnMut(&mut A, &mut Socket<'a>, Message) + Send + 'static,
+    {
+        self.message = Some(Box::new(handler));
+        self
+    }
+
+    /// Calls `handler` when a session is over.
+    pub fn on_close<F>(&mut self, handler: F) -> &mut Self
+    where
+        F: FnMut(&mut A, Sid, Reason) + Send + 'static,
+    {
+        self.close = Some(Box::new(handler));
+        self
+    }
+
+    /// Asks `judge` about every handshake; a refusal is answered with 403 and its message.
+    pub fn allow_request<F>(&mut self, judge: F) -> &mut Self
+    where
+        F: for<'a> FnMut(&mut A, &Handshake<'a>) -> Result<(), String> + Send + 'static,
+    {
+        self.engine.judge_handshakes();
+        self.allow = Some(Allow::Now(Box::new(judge)));
+        self
+    }
+
+    /// The same with a [`Decision`] that may be given later and elsewhere, within
+    /// `Config::decision_timeout`.
+    pub fn allow_request_deferred<F>(&mut self, judge: F) -> &mut Self
+    where
+        F: for<'a> FnMut(&mut A, &Handshake<'a>, Decision) + Send + 'static,
+    {
+        self.engine.judge_handshakes();
+        self.allow = Some(Allow::Later(Box::new(judge)));
+        self
+    }
+
+    /// Calls `hook` for every handshake that is let in, to add header lines to its answer.
+    pub fn initial_headers<F>(&mut self, hook: F) -> &mut Self
+    where
+        F: for<'a> FnMut(&mut A, &Handshake<'a>, &mut Headers) + Send + 'static,
+    {
+        self.engine.judge_handshakes();
+        self.hooks.initial_headers = Some(Box::new(hook));
+        self
+    }
+
+    /// Takes the 11 random bytes of every session's id from `hook`, which must be unguessable and
+    /// not those of an earlier session. `None` refuses the handshake with code 3, `Bad request`.
+    pub fn generate_id<F>(&mut self, hook: F) -> &mut Self
+    where
+        F: for<'a> FnMut(&mut A, &Handshake<'a>) -> Option<[u8; 11]> + Send + 'static,
+    {
+        self.engine.judge_handshakes();
+        self.hooks.generate_id = Some(Box::new(hook));
+        self
+    }
+
+    /// Tells `hook` of every request that the protocol's error table answers. Each costs a copy of
+    /// the request's head.
+    pub fn on_connection_error<F>(&mut self, hook: F) -> &mut Self
+    where
+        F: FnMut(&mut A, &ConnectionError) + Send + 'static,
+    {
+        self.engine.tell_refusals();
+        self.hooks.connection_error = Some(Box::new(hook));
+        self
+    }
+
+    /// Tells `hook` what happens to sessions, each packet included. It is told after the fact and
+    /// changes nothing.
+    pub fn on_session_event<F>(&mut self, hook: F) -> &mut Self
+    where
+        F: FnMut(&mut A, SessionInfo, SessionEvent) + Send + 'static,
+    {
+        self.engine.tell_sessions();
+        self.hooks.session_event = Some(Box::new(hook));
+        self
+    }
+
+    /// The server's face towards other threads.
+    pub fn handle(&self) -> Handle {
+        Handle {
+            mailbox: Arc::clone(&self.mailbox),
+        }
+    }
+
+    /// Counters and gauges as they are now.
+    pub fn stats(&self) -> Stats {
+        self.engine.stats()
+    }
+
+    /// What connections and sessions are doing now; looks at each of them.
+    pub fn census(&self) -> Census {
+        self.engine.census()
+    }
+
+    /// The application.
+    pub fn app(&mut self) -> &mut A {
+        &mut self.app
+    }
+
+    /// Ends the server now: nobody is let in any more, every session is told; see
+    /// [`Handle::close`].
+    pub fn close(&mut self) {
+        self.engine.shut_down();
+    }
+
+    /// The same within `grace`; see [`Handle::shutdown`](crate::Handle::shutdown).
+    pub fn shutdown(&mut self, grace: Duration) {
+        self.engine.wind_down(grace);
+    }
+}
+
+/// Other threads learn that there is nobody any more, however the server has ended.
+impl<A: Send> Drop for Core<A> {
+    fn drop(&mut self) {
+        self.mailbox.close();
+    }
+}
+
+// Events.
+impl<A: Send> Core<A> {
     fn handle_event(&mut self, event: Event) {
         match event {
             Event::Opened { session } => {
@@ -313,16 +469,10 @@ impl<A: Send> Core<A> {
                     handler(&mut self.app, self.engine.sid(session), reason);
                 }
             }
-            Event::Opening { conn, serial } => {
-                let Some(hello) = self.engine.opening(conn, serial) else {
-                    return;
-                };
-                let verdict = match &mut self.allow {
-                    Some(judge) => judge(&mut self.app, &hello.request()),
-                    None => Ok(()),
-                };
-                let verdict = verdict.as_ref().copied().map_err(|message| &**message);
-                self.engine.decide(conn, serial, verdict);
+            Event::Opening { conn, serial } => self.handle_opening(conn, serial),
+            Event::Refused { .. } => self.hooks.tell_refused(&mut self.app, &self.engine),
+            Event::Session { info, event, .. } => {
+                self.hooks.tell_session(&mut self.app, info, event);
             }
             Event::Request { conn, serial, .. } => {
                 self.engine.respond(conn, serial, Response::new(404));
@@ -333,6 +483,34 @@ impl<A: Send> Core<A> {
             | Event::RawMessage { .. }
             | Event::RawClosed { .. } => {}
         }
+    }
+
+    fn handle_opening(&mut self, conn: ConnKey, serial: u32) {
+        let Some(hello) = self.engine.opening(conn, serial) else {
+            return;
+        };
+        let verdict = match &mut self.allow {
+            None => Ok(()),
+            Some(Allow::Now(judge)) => judge(&mut self.app, &hello.request()),
+            Some(Allow::Later(judge)) => {
+                let about = Some(About::Open(conn, serial));
+                let post: Arc<dyn Post> = self.mailbox.clone();
+                return judge(&mut self.app, &hello.request(), Decision { about, post });
+            }
+        };
+        let verdict = verdict.as_ref().copied().map_err(|message| &**message);
+        self.conclude(conn, serial, verdict);
+    }
+
+    /// Answers a handshake that was judged: `Err` is the refusal's message.
+    fn conclude(&mut self, conn: ConnKey, serial: u32, verdict: Result<(), &str>) {
+        let verdict = match verdict {
+            Ok(()) => self
+                .hooks
+                .welcome(&mut self.app, &self.engine, conn, serial),
+            Err(message) => Err(Denial::Forbidden(message)),
+        };
+        self.engine.conclude(conn, serial, verdict);
     }
 }
 
@@ -352,7 +530,28 @@ impl<A: Send> Dispatch for Core<A> {
         self.dispatch(flush);
     }
 
-    fn handle_mail(&mut self, _: Instant, _: &mut dyn FnMut(&mut Engine)) {}
+    fn handle_mail(&mut self, now: Instant, flush: &mut dyn FnMut(&mut Engine)) {
+        self.engine.tick(now);
+        for mail in self.mailbox.take() {
+            match mail {
+                Mail::Errand(Errand::Open {
+                    conn,
+                    serial,
+                    verdict,
+                }) => {
+                    let verdict = verdict.as_ref().copied();
+                    let verdict = verdict.map_err(|refusal| &*refusal.message);
+                    self.conclude(conn, serial, verdict);
+                }
+                Mail::Adopt(adopted) => self.adopted.push_back(adopted),
+                Mail::Errand(Errand::Close) => self.close(),
+                Mail::Errand(Errand::Shutdown(grace)) => self.shutdown(grace),
+                // Nobody is given what could leave anything else.
+                Mail::Errand(_) | Mail::Run(_) => {}
+            }
+            self.dispatch(flush);
+        }
+    }
 
     fn next_deadline(&self) -> Option<Instant> {
         // Adopted connections are served in the next turn.

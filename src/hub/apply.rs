@@ -166,35 +166,29 @@ impl Hub {
         if !self.engine.admit(session) {
             return failed(AckError::NotSent);
         }
-        let kinds = (Kind::Event, Kind::BinaryEvent);
         let Some(awaits) = awaits else {
-            self.send_event(socket, payload, arena, flags.is_volatile);
-            self.engine.conclude();
+            self.send_event(socket, payload, arena, flags);
+            self.engine.end_event();
             return Applied::Done;
         };
         let (ack, id) = self.await_one(socket, awaits.timeout_ms);
-        self.send_packet(socket, kinds, Some(id), payload, arena);
-        self.engine.conclude();
+        self.send_plain_event(socket, Some(id), payload, arena, flags);
+        self.engine.end_event();
         Applied::Awaiting(ack)
     }
 
     /// Sends an event to one socket, with its offset where events have one.
-    fn send_event(
-        &mut self,
-        socket: SocketKey,
-        payload: &Payload,
-        arena: &[u8],
-        is_volatile: bool,
-    ) {
+    fn send_event(&mut self, socket: SocketKey, payload: &Payload, arena: &[u8], flags: Flags) {
         let json = &arena[payload.json.clone()];
         // What middleware says is not replayed: the socket has not joined, and would hear it twice.
         let is_joining = self.roster.sockets[socket.index()].presence == Presence::Joining;
-        let Some((number, json)) = self.with_offset(json, is_volatile || is_joining, false) else {
-            let kinds = (Kind::Event, Kind::BinaryEvent);
-            return self.send_packet(socket, kinds, None, payload, arena);
+        let is_volatile = flags.is_volatile || is_joining;
+        let Some((number, json)) = self.with_offset(json, is_volatile, false) else {
+            return self.send_plain_event(socket, None, payload, arena, flags);
         };
         let (session, namespace) = (self.session(socket), self.namespace(socket));
-        let frames = self.event_frames(namespace, &json, &payload.attachments, None);
+        let attachments = &payload.attachments;
+        let frames = self.flagged_frames(namespace, &json, attachments, None, flags);
         if let Some(number) = number {
             self.log(namespace, &Target::Socket(socket), &frames);
             if let Some(ledger) = &mut self.recovery {
@@ -204,6 +198,43 @@ impl Hub {
         for frame in &frames {
             self.engine.send_frame(session, frame);
         }
+    }
+
+    /// Sends an event to one socket, without an offset.
+    fn send_plain_event(
+        &mut self,
+        socket: SocketKey,
+        id: Option<u64>,
+        payload: &Payload,
+        arena: &[u8],
+        flags: Flags,
+    ) {
+        if !flags.is_incompressible {
+            let kinds = (Kind::Event, Kind::BinaryEvent);
+            return self.send_packet(socket, kinds, id, payload, arena);
+        }
+        // Only a frame can say so.
+        let (session, namespace) = (self.session(socket), self.namespace(socket));
+        let (json, attachments) = (&arena[payload.json.clone()], &payload.attachments);
+        for frame in self.flagged_frames(namespace, json, attachments, id, flags) {
+            self.engine.send_frame(session, &frame);
+        }
+    }
+
+    /// The same as `event_frames`, with what their sender says of them.
+    fn flagged_frames(
+        &mut self,
+        namespace: NamespaceKey,
+        json: &[u8],
+        attachments: &[Bytes],
+        id: Option<u64>,
+        flags: Flags,
+    ) -> Vec<Frame> {
+        let frames = self.event_frames(namespace, json, attachments, id);
+        if !flags.is_incompressible {
+            return frames;
+        }
+        frames.into_iter().map(Frame::incompressible).collect()
     }
 
     /// An event and its attachments, to be shared.
@@ -358,10 +389,7 @@ impl Hub {
             Some((number, json)) => (*number, &json[..]),
             None => (None, json),
         };
-        let mut frames = self.event_frames(namespace, json, &payload.attachments, id);
-        if flags.is_incompressible {
-            frames = frames.into_iter().map(Frame::incompressible).collect();
-        }
+        let frames = self.flagged_frames(namespace, json, &payload.attachments, id, flags);
         if number.is_some() {
             self.log(namespace, &to, &frames);
         }
@@ -398,7 +426,7 @@ impl Hub {
                 continue;
             }
             if fan_out.ack.is_some_and(|ack| !self.ask(ack, socket)) {
-                self.engine.conclude();
+                self.engine.end_event();
                 continue;
             }
             if let Some(receivers) = &mut receivers {
@@ -410,7 +438,7 @@ impl Hub {
             for frame in &fan_out.frames {
                 self.engine.send_frame(session, frame);
             }
-            self.engine.conclude();
+            self.engine.end_event();
         }
         self.fan_out = Some(fan_out);
         true

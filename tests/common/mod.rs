@@ -19,7 +19,7 @@ use std::{
 };
 
 use emio::{
-    Config, ConnKey, Entropy, Reason, Response, SessionKey, Stats,
+    Config, ConnKey, ConnectionError, Entropy, Reason, Response, SessionEvent, SessionKey, Stats,
     engine::{Engine, Event, Fate, READ_BYTES},
 };
 
@@ -90,6 +90,8 @@ pub enum Told {
     RawText(ConnKey, u32, String),
     RawBinary(ConnKey, u32, Vec<u8>),
     RawClosed(ConnKey, u32, Option<u16>),
+    Refused(ConnectionError),
+    Session(SessionEvent),
 }
 
 impl World {
@@ -423,6 +425,10 @@ impl World {
                 ..
             } => Told::RawBinary(conn, serial, bytes(&payload)),
             Event::RawClosed { conn, serial, code } => Told::RawClosed(conn, serial, code),
+            Event::Refused { .. } => {
+                Told::Refused(self.engine.refusal().expect("it was told").clone())
+            }
+            Event::Session { event, .. } => Told::Session(event),
         }
     }
 

@@ -7,7 +7,7 @@ use std::{cell::Cell, time::Duration};
 
 use emio::{
     Ack, AckError, App, Args, Bytes, Config, Crank, Decision, Handshake, Io, Namespace, Peer,
-    Reason, Refusal, Socket,
+    Reason, Refusal, SessionEvent, Socket,
 };
 use serde::{Deserialize, Serialize};
 
@@ -24,7 +24,18 @@ pub struct Chat {
     pub acks: Vec<(String, u64, Ack)>,
     /// Something was posted to the loop from a handler.
     pub has_posted: bool,
+    /// What a watcher was told, if there is one.
+    pub watched: Option<Watched>,
     tokens: u64,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Watched {
+    pub opened: u64,
+    pub closed: u64,
+    pub upgraded: u64,
+    pub packets_in: u64,
+    pub packets_out: u64,
 }
 
 /// What a socket carries: who it says it is.
@@ -331,6 +342,19 @@ pub fn crank(
                 .query("client")
                 .and_then(|client| client.parse().ok());
             heap::test(|| app.openings.push((client, decision)));
+        });
+        crank.app().watched = Some(Watched::default());
+        crank.on_session_event(|app, _, event| {
+            let watched = app.watched.as_mut().expect("it was set with the watcher");
+            let count = match event {
+                SessionEvent::Opened => &mut watched.opened,
+                SessionEvent::Closed(_) => &mut watched.closed,
+                SessionEvent::Upgraded => &mut watched.upgraded,
+                SessionEvent::Packet(_) => &mut watched.packets_in,
+                SessionEvent::PacketCreate(_) => &mut watched.packets_out,
+                _ => return,
+            };
+            *count += 1;
         });
     }
     crank.on_error(|app, problem| app.write(heap::test(|| Log::Problem(problem.to_string()))));

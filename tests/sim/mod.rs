@@ -32,7 +32,7 @@ use std::{
 use emio::{Config, Crank, Dispatch, Entropy, KeepHeaders, Refusal};
 
 use self::{
-    app::{Chat, Command, Hello, Load, Log, NAMESPACES, Whom},
+    app::{Chat, Command, Hello, Load, Log, NAMESPACES, Watched, Whom},
     client::{Client, Env, Phase, Style},
     model::{Limits, Model},
     net::{End, Net},
@@ -1090,6 +1090,16 @@ impl Sim {
         assert_eq!(stats.backlog_bytes, 0, "backlog bytes are left");
         assert_eq!(stats.sessions_opened, stats.sessions_closed);
         assert_eq!(stats.connections_opened, stats.connections_closed);
+        if let Some(watched) = self.crank.app().watched {
+            let counted = Watched {
+                opened: stats.sessions_opened,
+                closed: stats.sessions_closed,
+                upgraded: stats.sessions_upgraded,
+                packets_in: stats.packets_in,
+                packets_out: stats.packets_out,
+            };
+            assert_eq!(watched, counted, "a watcher heard otherwise");
+        }
         assert_eq!(self.crank.next_deadline(), None, "a deadline is left");
         let bytes = heap::live_bytes() - self.base_bytes;
         assert!(bytes <= bytes_max, "{bytes} bytes are left");
