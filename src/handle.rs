@@ -75,7 +75,10 @@ impl<A: App> Handle<A> {
     /// At once nobody is accepted any more and handshakes get 503. Clients are then told in even
     /// slices, the first now: what was sent to one leaves before its transport closes, and its
     /// sockets' `on_disconnect` gets `Reason::ServerShuttingDown`. A client that polls is told
-    /// when it asks, at the latest at the end of `grace`.
+    /// when it asks, at the latest at the end of `grace`. Those that poll come before those on a
+    /// WebSocket: connections that stand go on serving them, but one that needs another meanwhile
+    /// finds nobody listening, and loses its session before its turn. The address is free for a
+    /// successor from the first moment.
     ///
     /// `run` returns when the last client has gone, and three seconds after `grace` in any case.
     /// Called again, those left are spread over the new time; `close` tells them all.

@@ -841,3 +841,38 @@ fn a_panic_of_a_serializer_unwinds() {
     let placeholder = "{\"_placeholder\":true,\"num\":0}";
     party.hears(&guest, &[&format!("451-[\"fine\",{placeholder}]"), "beQ=="]);
 }
+
+#[test]
+fn a_handler_that_could_never_be_called_is_refused_at_once() {
+    for name in ["connection", "connect", "disconnect", "disconnecting"] {
+        Party::with(Config::default(), |io| {
+            let hear = AssertUnwindSafe(|| {
+                io.on(name, |_, _, (): ()| {});
+            });
+            catch_unwind(hear).expect_err("it is no event");
+        });
+    }
+}
+
+#[test]
+fn what_a_namespace_can_hear_the_root_can_without_naming_it() {
+    let mut party = Party::new(|io| {
+        io.on_any(|log: &mut Log, _, name, _| log.note(format!("any {name}")));
+        io.on_any_outgoing(|log: &mut Log, _, name, _| log.note(format!("out {name}")));
+        io.event_middleware(|_, _, name, _| match name {
+            "no" => Err(Refusal::new("no")),
+            _ => Ok(()),
+        });
+        io.on_room(|log: &mut Log, _, room, event| log.note(format!("{room} {event:?}")));
+        io.on("go", |_, socket: Socket<'_, Log>, (): ()| {
+            socket.emit("a", ());
+            socket.join("room");
+        });
+    });
+    let (guest, _) = party.enter(Via::WebSocket);
+    party.say(&guest, "2[\"go\"]");
+    party.say(&guest, "2[\"no\"]");
+    let lines = party.lines();
+    assert_eq!(lines[..3], ["any go", "out a", "room Created"], "{lines:?}");
+    assert!(lines.contains(&"any no".to_owned()), "{lines:?}");
+}

@@ -69,8 +69,9 @@ fn a_server_without_guests_ends_at_once() {
 fn handshakes_are_refused_while_guests_go_on() {
     let mut party = Party::new(echo);
     let asking = party.connect();
-    let (first, _) = party.enter(Via::WebSocket);
+    let (first, _) = party.enter(Via::Polling);
     let (polling, _) = party.enter(Via::Polling);
+    party.hear(&first);
     party.hear(&polling);
     party.io.shutdown(ms(10_000));
     party.turn();
@@ -85,6 +86,19 @@ fn handshakes_are_refused_while_guests_go_on() {
     party.advance(5_000);
     party.hears(&polling, &["end"]);
     party.noted(&["server shutting down"]);
+}
+
+#[test]
+fn those_who_poll_leave_first() {
+    let mut party = Party::new(echo);
+    let (websocket, _) = party.enter(Via::WebSocket);
+    let (polling, _) = party.enter(Via::Polling);
+    party.hear(&polling);
+    party.io.shutdown(ms(10_000));
+    party.turn();
+    party.hears(&polling, &["end"]);
+    party.say(&websocket, "2[\"echo\",\"still here\"]");
+    party.hears(&websocket, &["42[\"echo\",\"still here\"]"]);
 }
 
 #[test]

@@ -12,6 +12,7 @@ use super::{
 use crate::{
     app::{App, Cause, Outcome, Problem, Refusal},
     args::{Args, FromArgs},
+    codec::sio,
     config::Config,
     engine::Engine,
     files::Files,
@@ -151,6 +152,9 @@ impl<A: App> Crank<A> {
     }
 
     /// [`Namespace::on`] for the namespace `/`.
+    ///
+    /// # Panics
+    /// As that one.
     pub fn on<F, T, R>(&mut self, event: &str, handler: F) -> &mut Self
     where
         F: for<'a> FnMut(&mut A, Socket<'a, A>, T) -> R + Send + 'static,
@@ -162,6 +166,9 @@ impl<A: App> Crank<A> {
     }
 
     /// [`Namespace::on_raw`] for the namespace `/`.
+    ///
+    /// # Panics
+    /// As that one.
     pub fn on_raw<F, R>(&mut self, event: &str, handler: F) -> &mut Self
     where
         F: for<'a> FnMut(&mut A, Socket<'a, A>, Args<'a>) -> R + Send + 'static,
@@ -218,6 +225,83 @@ impl<A: App> Crank<A> {
         F: for<'a> FnMut(&mut A, Socket<'a, A>, &Handshake<'a>, Decision) + Send + 'static,
     {
         self.of("/").middleware_deferred(judge);
+        self
+    }
+
+    /// [`Namespace::event_middleware`] for the namespace `/`.
+    pub fn event_middleware<F>(&mut self, guard: F) -> &mut Self
+    where
+        F: for<'a> FnMut(&mut A, Socket<'a, A>, &str, Args<'a>) -> Result<(), Refusal>
+            + Send
+            + 'static,
+    {
+        self.of("/").event_middleware(guard);
+        self
+    }
+
+    /// [`Namespace::on_any`] for the namespace `/`.
+    pub fn on_any<F>(&mut self, handler: F) -> &mut Self
+    where
+        F: for<'a> FnMut(&mut A, Socket<'a, A>, &str, Args<'a>) + Send + 'static,
+    {
+        self.of("/").on_any(handler);
+        self
+    }
+
+    /// [`Namespace::on_any_outgoing`] for the namespace `/`.
+    pub fn on_any_outgoing<F>(&mut self, handler: F) -> &mut Self
+    where
+        F: FnMut(&mut A, SocketId, &str, Args<'_>) + Send + 'static,
+    {
+        self.of("/").on_any_outgoing(handler);
+        self
+    }
+
+    /// [`Namespace::on_upgrade`] for the namespace `/`.
+    pub fn on_upgrade<F, R>(&mut self, handler: F) -> &mut Self
+    where
+        F: for<'a> FnMut(&mut A, Socket<'a, A>) -> R + Send + 'static,
+        R: Outcome,
+    {
+        self.of("/").on_upgrade(handler);
+        self
+    }
+
+    /// [`Namespace::on_drain`] for the namespace `/`.
+    pub fn on_drain<F, R>(&mut self, handler: F) -> &mut Self
+    where
+        F: for<'a> FnMut(&mut A, Socket<'a, A>) -> R + Send + 'static,
+        R: Outcome,
+    {
+        self.of("/").on_drain(handler);
+        self
+    }
+
+    /// [`Namespace::on_expiring`] for the namespace `/`.
+    pub fn on_expiring<F, R>(&mut self, handler: F) -> &mut Self
+    where
+        F: for<'a> FnMut(&mut A, Socket<'a, A>) -> R + Send + 'static,
+        R: Outcome,
+    {
+        self.of("/").on_expiring(handler);
+        self
+    }
+
+    /// [`Namespace::on_room`] for the namespace `/`.
+    pub fn on_room<F>(&mut self, handler: F) -> &mut Self
+    where
+        F: for<'a> FnMut(&mut A, Io<'a, A>, &str, RoomEvent) + Send + 'static,
+    {
+        self.of("/").on_room(handler);
+        self
+    }
+
+    /// [`Namespace::on_server_side`] for the namespace `/`.
+    pub fn on_server_side<F>(&mut self, event: &str, handler: F) -> &mut Self
+    where
+        F: for<'a> FnMut(&mut A, Io<'a, A>, Args<'a>) + Send + 'static,
+    {
+        self.of("/").on_server_side(event, handler);
         self
     }
 
@@ -371,6 +455,18 @@ impl<A: App> Namespace<'_, A> {
         &mut self.crank.definitions[self.tag]
     }
 
+    /// Enters a handler. One that could never be called is a mistake, and the first one of those
+    /// who come from Node.
+    fn hear(&mut self, event: &str, handler: OnEvent<A>) -> &mut Self {
+        let is_possible = event != "connection" && !sio::is_reserved(event);
+        assert!(
+            is_possible,
+            "{event:?} is no event: see on_connect, on_disconnecting, on_disconnect"
+        );
+        self.definition().events.insert(event.into(), handler);
+        self
+    }
+
     /// Names it as a parent, for [`Io::children`].
     pub fn parent_id(&self) -> ParentId {
         ParentId(self.tag as u32)
@@ -483,7 +579,15 @@ impl<A: App> Namespace<'_, A> {
 
     /// Calls `handler` for every event of this name. `T` is the shape of the argument list: a tuple
     /// takes so many arguments (further ones are skipped, missing ones are `None` or an error),
-    /// `Vec<Value>` takes all. Arguments of another shape go to the error hook instead.
+    /// `Vec<Value>` takes all. Binary is [`Bytes`](crate::Bytes). Arguments of another shape go to
+    /// the error hook instead.
+    ///
+    /// # Panics
+    /// If the name is one that no event has: `connection`, and those that the protocol reserves
+    /// (`connect`, `disconnect`, `disconnecting`, `connect_error`, `newListener`,
+    /// `removeListener`). See [`on_connect`](Namespace::on_connect),
+    /// [`on_disconnecting`](Namespace::on_disconnecting) and
+    /// [`on_disconnect`](Namespace::on_disconnect).
     pub fn on<F, T, R>(&mut self, event: &str, mut handler: F) -> &mut Self
     where
         F: for<'a> FnMut(&mut A, Socket<'a, A>, T) -> R + Send + 'static,
@@ -496,11 +600,13 @@ impl<A: App> Namespace<'_, A> {
                 .into_result()
                 .map_err(Cause::Handler)
         });
-        self.definition().events.insert(event.into(), handler);
-        self
+        self.hear(event, handler)
     }
 
     /// The same with the arguments as they came, to be read in part or emitted again verbatim.
+    ///
+    /// # Panics
+    /// As [`on`](Namespace::on).
     pub fn on_raw<F, R>(&mut self, event: &str, mut handler: F) -> &mut Self
     where
         F: for<'a> FnMut(&mut A, Socket<'a, A>, Args<'a>) -> R + Send + 'static,
@@ -511,8 +617,7 @@ impl<A: App> Namespace<'_, A> {
                 .into_result()
                 .map_err(Cause::Handler)
         });
-        self.definition().events.insert(event.into(), handler);
-        self
+        self.hear(event, handler)
     }
 
     /// Calls `handler` when a socket has joined, after the client was told.

@@ -60,6 +60,10 @@ impl Engine {
         }
         let sessions = self.sessions.iter();
         let sessions = sessions.filter(|(_, session)| session.carrier != Carrier::Closed);
+        // Those that poll come first: they may need a connection that nobody accepts any more.
+        let (sockets, pollers): (Vec<_>, Vec<_>) =
+            sessions.partition(|(_, session)| matches!(session.carrier, Carrier::WebSocket { .. }));
+        let sessions = pollers.into_iter().chain(sockets);
         let sessions = sessions.map(|(index, _)| Guest::Session(SessionKey::new(index)));
         let raws = self
             .conns

@@ -1,5 +1,5 @@
 //! emio inside an event loop of the program's own: here mio, which also waits for datagrams. What
-//! they say, all clients hear.
+//! they say, all clients hear: echo -n hello >/dev/udp/127.0.0.1/3001
 
 use std::{io, net::TcpListener, os::fd::AsRawFd, time::Duration};
 
@@ -12,6 +12,7 @@ const DATAGRAMS: Token = Token(1);
 fn main() -> io::Result<()> {
     let listener = TcpListener::bind("127.0.0.1:3000")?;
     let datagrams = UdpSocket::bind(([127, 0, 0, 1], 3001).into())?;
+    println!("clients at http://127.0.0.1:3000, datagrams at 127.0.0.1:3001");
     serve(listener, datagrams)
 }
 

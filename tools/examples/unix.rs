@@ -6,6 +6,7 @@ use std::{fs, io, os::unix::net::UnixListener, path::Path};
 use emio::{Config, Server};
 
 fn main() -> io::Result<()> {
+    println!("listening at /tmp/emio.sock");
     serve(Path::new("/tmp/emio.sock"))
 }
 
