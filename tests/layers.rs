@@ -66,6 +66,7 @@ const LAYERS: [&[&str]; 7] = [
         "crank/mod",
         "crank/events",
         "crank/hooks",
+        "crank/root",
         "crank/setup",
         "crank/wishes",
         "handle",

@@ -7,6 +7,7 @@
 
 mod events;
 mod hooks;
+mod root;
 mod setup;
 mod wishes;
 

@@ -1,0 +1,172 @@
+//! What a program says to the namespace `/` without naming it, as in Node. Nothing here but the
+//! forwarding: what each does stands at [`Namespace`](super::Namespace).
+
+use super::Crank;
+use crate::{
+    app::{App, Outcome, Refusal},
+    args::{Args, FromArgs},
+    handshake::Handshake,
+    id::SocketId,
+    namespace::RoomEvent,
+    reason::Reason,
+    socket::Socket,
+    to::Io,
+    token::Decision,
+};
+
+// The namespace `/`.
+impl<A: App> Crank<A> {
+    /// [`Namespace::on`] for the namespace `/`.
+    ///
+    /// # Panics
+    /// As that one.
+    pub fn on<F, T, R>(&mut self, event: &str, handler: F) -> &mut Self
+    where
+        F: for<'a> FnMut(&mut A, Socket<'a, A>, T) -> R + Send + 'static,
+        T: FromArgs,
+        R: Outcome,
+    {
+        self.of("/").on(event, handler);
+        self
+    }
+
+    /// [`Namespace::on_raw`] for the namespace `/`.
+    ///
+    /// # Panics
+    /// As that one.
+    pub fn on_raw<F, R>(&mut self, event: &str, handler: F) -> &mut Self
+    where
+        F: for<'a> FnMut(&mut A, Socket<'a, A>, Args<'a>) -> R + Send + 'static,
+        R: Outcome,
+    {
+        self.of("/").on_raw(event, handler);
+        self
+    }
+
+    /// [`Namespace::on_connect`] for the namespace `/`.
+    pub fn on_connect<F, R>(&mut self, handler: F) -> &mut Self
+    where
+        F: for<'a> FnMut(&mut A, Socket<'a, A>) -> R + Send + 'static,
+        R: Outcome,
+    {
+        self.of("/").on_connect(handler);
+        self
+    }
+
+    /// [`Namespace::on_disconnecting`] for the namespace `/`.
+    pub fn on_disconnecting<F, R>(&mut self, handler: F) -> &mut Self
+    where
+        F: for<'a> FnMut(&mut A, Socket<'a, A>, Reason) -> R + Send + 'static,
+        R: Outcome,
+    {
+        self.of("/").on_disconnecting(handler);
+        self
+    }
+
+    /// [`Namespace::on_disconnect`] for the namespace `/`.
+    pub fn on_disconnect<F, R>(&mut self, handler: F) -> &mut Self
+    where
+        F: for<'a> FnMut(&mut A, Socket<'a, A>, Reason) -> R + Send + 'static,
+        R: Outcome,
+    {
+        self.of("/").on_disconnect(handler);
+        self
+    }
+
+    /// [`Namespace::middleware`] for the namespace `/`.
+    pub fn middleware<F>(&mut self, judge: F) -> &mut Self
+    where
+        F: for<'a> FnMut(&mut A, Socket<'a, A>, &Handshake<'a>) -> Result<(), Refusal>
+            + Send
+            + 'static,
+    {
+        self.of("/").middleware(judge);
+        self
+    }
+
+    /// [`Namespace::middleware_deferred`] for the namespace `/`.
+    pub fn middleware_deferred<F>(&mut self, judge: F) -> &mut Self
+    where
+        F: for<'a> FnMut(&mut A, Socket<'a, A>, &Handshake<'a>, Decision) + Send + 'static,
+    {
+        self.of("/").middleware_deferred(judge);
+        self
+    }
+
+    /// [`Namespace::event_middleware`] for the namespace `/`.
+    pub fn event_middleware<F>(&mut self, guard: F) -> &mut Self
+    where
+        F: for<'a> FnMut(&mut A, Socket<'a, A>, &str, Args<'a>) -> Result<(), Refusal>
+            + Send
+            + 'static,
+    {
+        self.of("/").event_middleware(guard);
+        self
+    }
+
+    /// [`Namespace::on_any`] for the namespace `/`.
+    pub fn on_any<F>(&mut self, handler: F) -> &mut Self
+    where
+        F: for<'a> FnMut(&mut A, Socket<'a, A>, &str, Args<'a>) + Send + 'static,
+    {
+        self.of("/").on_any(handler);
+        self
+    }
+
+    /// [`Namespace::on_any_outgoing`] for the namespace `/`.
+    pub fn on_any_outgoing<F>(&mut self, handler: F) -> &mut Self
+    where
+        F: FnMut(&mut A, SocketId, &str, Args<'_>) + Send + 'static,
+    {
+        self.of("/").on_any_outgoing(handler);
+        self
+    }
+
+    /// [`Namespace::on_upgrade`] for the namespace `/`.
+    pub fn on_upgrade<F, R>(&mut self, handler: F) -> &mut Self
+    where
+        F: for<'a> FnMut(&mut A, Socket<'a, A>) -> R + Send + 'static,
+        R: Outcome,
+    {
+        self.of("/").on_upgrade(handler);
+        self
+    }
+
+    /// [`Namespace::on_drain`] for the namespace `/`.
+    pub fn on_drain<F, R>(&mut self, handler: F) -> &mut Self
+    where
+        F: for<'a> FnMut(&mut A, Socket<'a, A>) -> R + Send + 'static,
+        R: Outcome,
+    {
+        self.of("/").on_drain(handler);
+        self
+    }
+
+    /// [`Namespace::on_expiring`] for the namespace `/`.
+    pub fn on_expiring<F, R>(&mut self, handler: F) -> &mut Self
+    where
+        F: for<'a> FnMut(&mut A, Socket<'a, A>) -> R + Send + 'static,
+        R: Outcome,
+    {
+        self.of("/").on_expiring(handler);
+        self
+    }
+
+    /// [`Namespace::on_room`] for the namespace `/`.
+    pub fn on_room<F>(&mut self, handler: F) -> &mut Self
+    where
+        F: for<'a> FnMut(&mut A, Io<'a, A>, &str, RoomEvent) + Send + 'static,
+    {
+        self.of("/").on_room(handler);
+        self
+    }
+
+    /// [`Namespace::on_server_side`] for the namespace `/`.
+    pub fn on_server_side<F>(&mut self, event: &str, handler: F) -> &mut Self
+    where
+        F: for<'a> FnMut(&mut A, Io<'a, A>, Args<'a>) + Send + 'static,
+    {
+        self.of("/").on_server_side(event, handler);
+        self
+    }
+}
