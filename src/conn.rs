@@ -180,6 +180,15 @@ pub struct Opening {
     pub is_eio4: bool,
 }
 
+impl Opening {
+    /// Bytes that it makes the process hold.
+    fn bytes_held(&self) -> usize {
+        let switch = self.websocket.as_ref();
+        let protocol = switch.and_then(|switch| switch.protocol.as_ref());
+        self.hello.bytes_held() + protocol.map_or(0, String::len)
+    }
+}
+
 /// The variable part of a 101 answer. RFC 6455 §4.2.2.
 #[derive(Debug)]
 pub struct Switch {
@@ -237,8 +246,9 @@ impl Inbox {
         let opening = self
             .opening
             .as_ref()
-            .map_or(0, |opening| opening.hello.bytes_held());
-        self.tail.capacity() + fragments + opening
+            .map_or(0, |opening| opening.bytes_held());
+        let origin = self.origin.as_ref().map_or(0, |origin| origin.len());
+        self.tail.capacity() + fragments + opening + origin + self.extra.bytes_held()
     }
 
     /// Whether nothing is left to hold it for.

@@ -13,6 +13,12 @@ use crate::codec::http;
 pub struct Headers(Vec<(Box<str>, Box<str>)>);
 
 impl Headers {
+    /// Bytes that they make the process hold.
+    pub(crate) fn bytes_held(&self) -> usize {
+        let lines = self.0.iter();
+        lines.map(|(name, value)| name.len() + value.len()).sum()
+    }
+
     /// Adds a line; a second one of the same name is sent as well, as `Set-Cookie` needs it. A line
     /// that is refused leaves no trace.
     ///
@@ -78,6 +84,12 @@ impl fmt::Display for HeaderError {
 }
 
 impl std::error::Error for HeaderError {}
+
+/// Whether the server writes this header itself, on some answer at least.
+pub(crate) fn is_the_servers(name: &str) -> bool {
+    let own = ["Content-Type", "Cache-Control"];
+    is_reserved(name) || own.iter().any(|one| one.eq_ignore_ascii_case(name))
+}
 
 fn is_reserved(name: &str) -> bool {
     let is_websocket = name

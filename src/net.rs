@@ -16,7 +16,7 @@ use std::{
 };
 
 use mio::{
-    Events, Interest, Poll, Token, Waker,
+    Events, Interest, Poll, Registry, Token, Waker,
     net::{TcpListener, TcpStream, UnixListener, UnixStream},
 };
 
@@ -68,6 +68,8 @@ struct Slot {
     is_again: bool,
     /// The peer has ended its side: to be read until that is reached, since no event will come.
     is_ended: bool,
+    /// Somebody else may have this socket too, so that dropping it is not the end of it.
+    is_adopted: bool,
 }
 
 /// The one seam for whatever carries bytes.
@@ -275,7 +277,7 @@ impl Net {
                 Token(token) if token < FIRST_CONN => self.is_accepting = true,
                 Token(token) => {
                     let key = ConnKey::new(token - FIRST_CONN);
-                    if event.is_writable() {
+                    if event.is_writable() && self.streams.is_open(key) {
                         server.engine().handle_writable(key);
                     }
                     if event.is_readable() || event.is_read_closed() || event.is_error() {
@@ -350,6 +352,9 @@ impl Net {
     fn accept(&mut self, server: &mut impl Dispatch, now: Instant) {
         if self.rests_until.is_some_and(|until| until <= now) {
             self.rests_until = None;
+        }
+        if !server.is_accepting() {
+            return;
         }
         if !self.is_accepting || self.rests_until.is_some() || self.closing_since.is_some() {
             return;
@@ -449,6 +454,7 @@ impl Net {
         let Some(key) = self.admit(server, stream, address, now) else {
             return;
         };
+        self.streams.note_adopted(key);
         if !bytes_read.is_empty() {
             server.engine().handle_bytes(key, now, &bytes_read);
             server.dispatch(&mut |engine| self.streams.flush(engine));
@@ -458,7 +464,7 @@ impl Net {
 
     fn reap(&mut self, server: &mut impl Dispatch) {
         while let Some(key) = server.poll_dead() {
-            self.streams.remove(key);
+            self.streams.remove(key, self.poll.registry());
             self.rests_until = None;
         }
         let streams = &self.streams;
@@ -499,6 +505,12 @@ impl Streams {
         slot.is_again
     }
 
+    fn note_adopted(&mut self, key: ConnKey) {
+        if let Some(slot) = self.0.get_mut(key.index()) {
+            slot.is_adopted = true;
+        }
+    }
+
     fn insert(&mut self, key: ConnKey, stream: Stream) {
         if self.0.len() <= key.index() {
             self.0.resize_with(key.index() + 1, Slot::default);
@@ -509,10 +521,15 @@ impl Streams {
         };
     }
 
-    /// Drops the stream, which closes it and takes it from the poll.
-    fn remove(&mut self, key: ConnKey) {
-        if let Some(slot) = self.0.get_mut(key.index()) {
-            *slot = Slot::default();
+    /// Drops the stream, which closes it and takes it from the poll, unless a clone of it lives.
+    fn remove(&mut self, key: ConnKey, registry: &Registry) {
+        let Some(slot) = self.0.get_mut(key.index()) else {
+            return;
+        };
+        let slot = std::mem::take(slot);
+        if let Some(mut stream) = slot.stream.filter(|_| slot.is_adopted) {
+            // What fails was over already.
+            let _ = stream.leave(registry);
         }
     }
 
@@ -561,6 +578,20 @@ impl Stream {
             (Stream::Tcp(stream), [slice]) => stream.write(slice),
             (Stream::Tcp(stream), slices) => stream.write_vectored(slices),
             (Stream::Unix(stream), slices) => stream.write_vectored(slices),
+        }
+    }
+
+    /// Takes it from the poll and ends it for everybody who has it.
+    fn leave(&mut self, registry: &Registry) -> io::Result<()> {
+        match self {
+            Stream::Tcp(stream) => {
+                registry.deregister(stream)?;
+                stream.shutdown(Shutdown::Both)
+            }
+            Stream::Unix(stream) => {
+                registry.deregister(stream)?;
+                stream.shutdown(Shutdown::Both)
+            }
         }
     }
 

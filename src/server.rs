@@ -15,6 +15,7 @@ use crate::{
     app::App,
     config::Config,
     crank::Crank,
+    dispatch::Dispatch,
     net::{Net, Urandom, unix_ms},
 };
 
@@ -165,6 +166,8 @@ impl<A: App> Deref for Server<A> {
 
 impl<A: App> DerefMut for Server<A> {
     fn deref_mut(&mut self) -> &mut Crank<A> {
+        // A loop of one's own may have slept for long: what is asked for now counts from now.
+        Dispatch::engine(&mut self.crank).tick(Instant::now());
         &mut self.crank
     }
 }

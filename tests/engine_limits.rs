@@ -52,7 +52,7 @@ fn a_head_beyond_its_headers_is_a_431() {
     world.send(client, ask(6));
     assert_eq!(world.answer(client).status, 431);
     assert!(!world.is_open(client));
-    assert_eq!(world.stats().refused_by_fault, 1);
+    assert_eq!(world.stats().refused_by_limit, 1);
 }
 
 #[test]

@@ -486,7 +486,7 @@ fn refusals_are_counted_by_their_code() {
             ..Refusals::default()
         }
     );
-    assert_eq!((stats.refused_by_fault, stats.refused_by_limit), (7, 1));
+    assert_eq!((stats.refused_by_fault, stats.refused_by_limit), (6, 1));
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod sio;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use emio::{
     AckError, Bytes, Config, Crank, Dispatch, Io, Reason, Recovery, Refusal, Socket, SocketId,
+    Volatile,
 };
 use serde_json::Value;
 use sio::*;
@@ -792,4 +793,62 @@ fn one_whose_credentials_expire_while_it_comes_back_is_expired() {
     party.advance(1_000);
     party.turn();
     party.noted(&["expired"]);
+}
+
+#[test]
+fn goodbyes_are_written_however_late_the_next_turn_is() {
+    let mut party = Party::new(|_| {});
+    let (guest, _) = party.enter(Via::WebSocket);
+    party.io.close();
+    party.sleep(4_000);
+    party.hears(&guest, &["end"]);
+}
+
+#[test]
+fn a_volatile_event_that_waits_ends_with_its_socket() {
+    let config = Config {
+        volatile: Volatile::Latest,
+        ..Config::default()
+    };
+    let mut party = Party::with(config, |io| {
+        io.on("v", |_, socket: Socket<'_, Log>, (): ()| {
+            socket.broadcast().volatile().emit("v", ());
+        });
+    });
+    let (one, _) = party.enter(Via::WebSocket);
+    let poller = party.poller();
+    party.post(&poller, "40");
+    party.poll(&poller);
+    party.polled(&poller);
+    // No GET of it waits.
+    party.say(&one, "2[\"v\"]");
+    party.post(&poller, "41");
+    party.post(&poller, "40");
+    assert_eq!(party.stats().volatile_dropped, 1);
+    party.poll(&poller);
+    let told = party.polled(&poller);
+    assert!(told.starts_with("40{") && !told.contains("\"v\""), "{told}");
+}
+
+#[test]
+fn a_raw_websocket_on_an_encoded_path_has_its_handlers() {
+    let mut party = Party::new(|io| {
+        let mut raw = io.websocket("/raw");
+        raw.on_open(|log, _, _| log.note("open"));
+        raw.on_close(|log, _, _| log.note("close"));
+    });
+    let ws = party.ask(upgrade_of("/r%61w"));
+    assert_eq!(party.answer(ws).status, 101);
+    party.noted(&["open"]);
+}
+
+#[test]
+fn an_encoded_path_of_a_raw_websocket_does_not_go_to_another_handler() {
+    let mut party = Party::new(|io| {
+        io.websocket("/raw").on_open(|log, _, _| log.note("raw"));
+        io.websocket("*").on_open(|log, _, _| log.note("any"));
+    });
+    let ws = party.ask(upgrade_of("/r%61w"));
+    assert_eq!(party.answer(ws).status, 101);
+    party.noted(&["raw"]);
 }

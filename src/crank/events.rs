@@ -565,7 +565,9 @@ impl<A: App> Crank<A> {
         let engine = self.hub.engine();
         let address = engine.conns[conn.index()].address;
         let request = Request::new(engine.bytes(head), &[], address);
-        let exact = self.raws.iter().position(|raw| *raw.path == *request.path);
+        // The engine has compared it so as well.
+        let path = http::percent_decode(request.path).unwrap_or(request.path.into());
+        let exact = self.raws.iter().position(|raw| *raw.path == *path);
         let any = || self.raws.iter().position(|raw| &*raw.path == "*");
         let Some(index) = exact.or_else(any) else {
             return;

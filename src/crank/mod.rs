@@ -218,6 +218,10 @@ impl<A: App> Dispatch for Crank<A> {
     }
 
     fn handle_timeout(&mut self, now: Instant, flush: &mut dyn FnMut(&mut Engine)) {
+        if self.hub.engine().is_shut() {
+            // However late it is, goodbyes are written before those who stay are dropped.
+            flush(self.hub.engine_mut());
+        }
         self.hub.handle_timeout(now);
         self.dispatch(flush);
         self.run_timers(flush);

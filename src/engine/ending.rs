@@ -90,6 +90,7 @@ impl Engine {
         }
         let sessions: Vec<_> = self.sessions.iter().map(|(index, _)| index).collect();
         for index in sessions {
+            self.send_latest(SessionKey::new(index));
             self.end_session(SessionKey::new(index), Reason::ServerShuttingDown, b"1");
         }
         for key in self.conn_keys() {

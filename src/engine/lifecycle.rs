@@ -38,7 +38,6 @@ impl Engine {
         let is_full = self.sessions.len() >= self.config.sessions_max as usize
             || hello_bytes > self.config.handshake_bytes_max;
         if self.is_ending() || is_full {
-            self.stats.refused_by_limit += 1;
             return self.refuse(key, Status::Unavailable, websocket.is_some());
         }
         let secret = welcome.secret.unwrap_or_else(|| self.fill_secret());
@@ -227,6 +226,7 @@ impl Engine {
     /// Closes a session in order: what is queued goes out first, then the client is told. `true` if
     /// that could be done at once, `false` if the transport has to wait for it.
     pub fn close(&mut self, key: SessionKey) -> bool {
+        self.send_latest(key);
         let Some(session) = self.sessions.get_mut(key.index()) else {
             return true;
         };

@@ -109,7 +109,7 @@ pub struct Engine {
     /// What is sent belongs to one event that the overflow policy has let in.
     is_admitted: bool,
     /// The last volatile event for each client that could not be written to.
-    latest: HashMap<SessionKey, Vec<Frame>>,
+    latest: HashMap<SessionKey, (u32, Vec<Frame>)>,
     serial: u32,
     entropy: Box<dyn Entropy>,
     gauge: Gauge,
@@ -301,6 +301,12 @@ impl Engine {
         now: Instant,
         unix_ms: u64,
     ) -> Engine {
+        let headers = config.headers.into_iter();
+        let headers = headers.filter(|(name, _)| !crate::headers::is_the_servers(name));
+        let config = Config {
+            headers: headers.collect(),
+            ..config
+        };
         let gauge = Gauge::default();
         let mut ping = Vec::new();
         ws::put_head(&mut ping, ws::Opcode::Text, 1);
@@ -453,10 +459,11 @@ impl Engine {
 
     /// The kernel has room for this connection's output again.
     pub fn handle_writable(&mut self, key: ConnKey) {
-        let conn = &mut self.conns[key.index()];
-        if !conn.is_writable {
-            conn.is_writable = true;
-            self.mark_dirty(key);
+        if let Some(conn) = self.conns.get_mut(key.index()) {
+            if !conn.is_writable {
+                conn.is_writable = true;
+                self.mark_dirty(key);
+            }
         }
     }
 
@@ -655,8 +662,12 @@ impl Engine {
 
     /// When `handle_timeout` is to be called next; at once if `poll_event` has something to tell.
     pub fn next_deadline(&self) -> Option<Instant> {
-        let is_busy =
-            !self.resumed.is_empty() || !self.held_back.is_empty() || !self.discarded.is_empty();
+        // What was asked for between two turns is written in the next.
+        let has_output = !self.dirty.is_empty() || !self.answers.is_empty();
+        let is_busy = has_output
+            || !self.resumed.is_empty()
+            || !self.held_back.is_empty()
+            || !self.discarded.is_empty();
         if !self.events.is_empty() || !self.notes.is_empty() || is_busy {
             return Some(self.epoch + Duration::from_millis(self.now_ms));
         }

@@ -98,20 +98,31 @@ impl Engine {
 impl Engine {
     /// Takes a volatile event for a client that cannot be written to; whether one was dropped: this
     /// one, or the one that waited before it.
-    pub fn keep_latest(&mut self, session: SessionKey, frames: &[Frame]) -> bool {
+    ///
+    /// `owner` is whom `forget_latest` will name.
+    pub fn keep_latest(&mut self, session: SessionKey, owner: u32, frames: &[Frame]) -> bool {
         let bytes = frames_bytes(frames);
         let is_full = bytes > self.config.backlog_bytes_max as usize
             || self.queued_bytes() > self.config.backlog_bytes_process_max;
         if self.config.volatile == Volatile::Drop || is_full || !self.is_open(session) {
             return true;
         }
-        self.latest.insert(session, frames.to_vec()).is_some()
+        self.latest
+            .insert(session, (owner, frames.to_vec()))
+            .is_some()
+    }
+
+    /// Drops the volatile event that waits for this client, if it was for this owner; whether one
+    /// was dropped.
+    pub fn forget_latest(&mut self, session: SessionKey, owner: u32) -> bool {
+        let is_its = self.latest.get(&session).is_some_and(|it| it.0 == owner);
+        is_its && self.latest.remove(&session).is_some()
     }
 
     /// Sends the volatile event that waits for this client, if there is one: the client can be
     /// written to again, or something is sent that must not overtake it.
     pub(super) fn send_latest(&mut self, session: SessionKey) {
-        let Some(frames) = self.latest.remove(&session) else {
+        let Some((_, frames)) = self.latest.remove(&session) else {
             return;
         };
         // It was counted when it was kept.
@@ -140,7 +151,7 @@ impl Engine {
     pub(super) fn latest_bytes(&self, session: SessionKey) -> usize {
         self.latest
             .get(&session)
-            .map_or(0, |frames| frames_bytes(frames))
+            .map_or(0, |(_, frames)| frames_bytes(frames))
     }
 }
 

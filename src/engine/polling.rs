@@ -40,7 +40,7 @@ impl Engine {
         payload.packets_count += 1;
         if payload.packets_count > self.config.packets_per_payload_max {
             self.stats.refused_by_limit += 1;
-            return self.post_fault(current, session);
+            return self.end_post(current, session);
         }
         let text = &input[range.clone()];
         let Ok(packet) = eio::parse(text) else {
@@ -109,6 +109,11 @@ impl Engine {
     /// A packet that is none: those before it have been handled (spec 2.1.2), this POST is refused.
     fn post_fault(&mut self, current: &mut Current, session: SessionKey) -> Look {
         self.stats.refused_by_fault += 1;
+        self.end_post(current, session)
+    }
+
+    /// Refuses a POST on the way, and ends its session.
+    fn end_post(&mut self, current: &mut Current, session: SessionKey) -> Look {
         current.payload = None;
         self.respond_empty(current.conn, 400);
         self.end_session(session, Reason::ParseError, b"1");
@@ -143,7 +148,7 @@ impl Engine {
             }
             Step::Overlap => {
                 // The second GET is refused, and the first one hears that the session is over.
-                self.respond_empty(key, 400);
+                self.refuse_empty(key, 400);
                 self.end_session(session, Reason::TransportError, b"1");
             }
             Step::Goodbye => self.say_goodbye(key, session),

@@ -186,7 +186,10 @@ impl Engine {
 
     /// Counts a refusal, and keeps it until its request is at hand if somebody listens.
     pub(super) fn count_refusal(&mut self, status: Status<'_>) {
-        self.stats.refused_by_fault += 1;
+        match status {
+            Status::Unavailable => self.stats.refused_by_limit += 1,
+            _ => self.stats.refused_by_fault += 1,
+        }
         let refused = &mut self.stats.refused;
         let (count, context) = match status {
             Status::UnknownTransport => (&mut refused.transport, Cause::Transport),

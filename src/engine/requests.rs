@@ -126,14 +126,13 @@ impl Engine {
 
     /// Refuses a request whose end cannot be found, if it was a POST of this session.
     fn refuse_and_close(&mut self, key: ConnKey, status: u16, session: Option<SessionKey>) -> Look {
-        self.stats.refused_by_fault += 1;
         let reply = &mut self.conns[key.index()].reply;
         *reply = Reply {
             keep_alive: false,
             is_head: false,
             ..*reply
         };
-        self.respond_empty(key, status);
+        self.refuse_empty(key, status);
         // A session survives a body that is too large (spec 2.1.6), but not a broken one.
         if let Some(session) = session {
             match status {
@@ -474,7 +473,7 @@ impl Engine {
         let key = current.conn;
         match plan {
             Plan::Refuse(status, is_websocket) => self.refuse(key, status, is_websocket),
-            Plan::Empty(status) => self.respond_empty(key, status),
+            Plan::Empty(status) => self.refuse_empty(key, status),
             Plan::Version => {
                 self.count_refusal(Status::BadRequest(BadRequest::TransportHandshake));
                 self.conns[key.index()].reply.keep_alive = false;
@@ -493,6 +492,11 @@ impl Engine {
             Plan::Probe(session, switch) => self.probe(key, session, &switch),
             Plan::Open(opening) if self.is_judged => return self.ask(key, opening),
             Plan::Open(opening) => self.open(key, opening, Welcome::default()),
+            Plan::Raw(_) if self.is_ending() => {
+                self.stats.refused_by_limit += 1;
+                self.conns[key.index()].reply.keep_alive = false;
+                self.respond_empty(key, 503);
+            }
             Plan::Raw(switch) => {
                 let serial = self.next_serial();
                 self.switch(key, &switch, State::RawWs(serial));
@@ -537,7 +541,7 @@ impl Engine {
             Step::Read => None,
             Step::Overlap => {
                 self.conns[key.index()].reply.keep_alive = false;
-                self.respond_empty(key, 400);
+                self.refuse_empty(key, 400);
                 self.end_session(session, Reason::TransportError, b"1");
                 Some(Look::Again)
             }
@@ -563,7 +567,7 @@ impl Engine {
         }
         if is_binary {
             // Engine.IO 4 has no binary payloads (spec 2.1.5).
-            self.respond_empty(current.conn, 400);
+            self.refuse_empty(current.conn, 400);
             self.end_session(session, Reason::TransportError, b"1");
             return Look::Again;
         }
@@ -614,6 +618,15 @@ impl Engine {
         let body = response.take_body();
         let headers: Vec<_> = response.headers().collect();
         self.put_response(key, response.status(), &headers, body);
+    }
+
+    /// Answers a request that breaks the rules, or a limit, and is none of the error table's.
+    pub(super) fn refuse_empty(&mut self, key: ConnKey, status: u16) {
+        match status {
+            413 | 431 => self.stats.refused_by_limit += 1,
+            _ => self.stats.refused_by_fault += 1,
+        }
+        self.respond_empty(key, status);
     }
 
     pub(super) fn respond_empty(&mut self, key: ConnKey, status: u16) {

@@ -264,6 +264,8 @@ impl<A: Send> Deref for Server<A> {
 
 impl<A: Send> DerefMut for Server<A> {
     fn deref_mut(&mut self) -> &mut Core<A> {
+        // A loop of one's own may have slept for long: what is asked for now counts from now.
+        self.core.engine.tick(Instant::now());
         &mut self.core
     }
 }
@@ -526,6 +528,10 @@ impl<A: Send> Dispatch for Core<A> {
     }
 
     fn handle_timeout(&mut self, now: Instant, flush: &mut dyn FnMut(&mut Engine)) {
+        if self.engine.is_shut() {
+            // However late it is, goodbyes are written before those who stay are dropped.
+            flush(&mut self.engine);
+        }
         self.engine.handle_timeout(now);
         self.dispatch(flush);
     }

@@ -419,7 +419,7 @@ impl Hub {
             };
             let session = self.roster.sockets[socket.index()].session;
             if fan_out.is_volatile && !self.engine.is_writable(session) {
-                self.miss_frames(session, &fan_out.frames);
+                self.miss_frames(socket, &fan_out.frames);
                 continue;
             }
             if !self.engine.admit(session) {

@@ -116,6 +116,7 @@ impl Hub {
             }
         }
         self.note_leaving(socket);
+        self.forget_missed(socket);
         self.clear_expiry(socket);
         match presence {
             // The handshake stays: another CONNECT is to be judged by the same headers.

@@ -4,12 +4,7 @@
 //! at all, and what was not sent is counted.
 
 use super::Hub;
-use crate::{
-    config::Volatile,
-    id::{SessionKey, SocketKey},
-    op::Payload,
-    queue::Frame,
-};
+use crate::{config::Volatile, id::SocketKey, op::Payload, queue::Frame};
 
 impl Hub {
     /// A volatile event meets a client that cannot be written to.
@@ -24,12 +19,21 @@ impl Hub {
                 self.event_frames(namespace, json, &payload.attachments, None)
             }
         };
-        self.miss_frames(self.session(socket), &frames);
+        self.miss_frames(socket, &frames);
     }
 
     /// The same, when its frames are made already.
-    pub(super) fn miss_frames(&mut self, session: SessionKey, frames: &[Frame]) {
-        let is_one_dropped = self.engine.keep_latest(session, frames);
+    pub(super) fn miss_frames(&mut self, socket: SocketKey, frames: &[Frame]) {
+        let (session, owner) = (self.session(socket), socket.index() as u32);
+        let is_one_dropped = self.engine.keep_latest(session, owner, frames);
+        self.volatile_dropped += u64::from(is_one_dropped);
+    }
+
+    /// A socket leaves: what waits for its client because of it is not for the next one that this
+    /// client has in the namespace.
+    pub(super) fn forget_missed(&mut self, socket: SocketKey) {
+        let (session, owner) = (self.session(socket), socket.index() as u32);
+        let is_one_dropped = self.engine.forget_latest(session, owner);
         self.volatile_dropped += u64::from(is_one_dropped);
     }
 }
