@@ -16,7 +16,7 @@ use crate::{
 
 // The namespace `/`.
 impl<A: App> Crank<A> {
-    /// [`Namespace::on`](super::Namespace::on) for the namespace `/`.
+    /// [`Namespace::on`](super::Namespace::on) for `/`.
     ///
     /// # Panics
     /// As that one.
@@ -30,7 +30,7 @@ impl<A: App> Crank<A> {
         self
     }
 
-    /// [`Namespace::on_raw`](super::Namespace::on_raw) for the namespace `/`.
+    /// [`Namespace::on_raw`](super::Namespace::on_raw) for `/`.
     ///
     /// # Panics
     /// As that one.
@@ -43,7 +43,7 @@ impl<A: App> Crank<A> {
         self
     }
 
-    /// [`Namespace::on_connect`](super::Namespace::on_connect) for the namespace `/`.
+    /// [`Namespace::on_connect`](super::Namespace::on_connect) for `/`.
     pub fn on_connect<F, R>(&mut self, handler: F) -> &mut Self
     where
         F: for<'a> FnMut(&mut A, Socket<'a, A>) -> R + Send + 'static,
@@ -53,7 +53,7 @@ impl<A: App> Crank<A> {
         self
     }
 
-    /// [`Namespace::on_disconnecting`](super::Namespace::on_disconnecting) for the namespace `/`.
+    /// [`Namespace::on_disconnecting`](super::Namespace::on_disconnecting) for `/`.
     pub fn on_disconnecting<F, R>(&mut self, handler: F) -> &mut Self
     where
         F: for<'a> FnMut(&mut A, Socket<'a, A>, Reason) -> R + Send + 'static,
@@ -63,7 +63,7 @@ impl<A: App> Crank<A> {
         self
     }
 
-    /// [`Namespace::on_disconnect`](super::Namespace::on_disconnect) for the namespace `/`.
+    /// [`Namespace::on_disconnect`](super::Namespace::on_disconnect) for `/`.
     pub fn on_disconnect<F, R>(&mut self, handler: F) -> &mut Self
     where
         F: for<'a> FnMut(&mut A, Socket<'a, A>, Reason) -> R + Send + 'static,
@@ -73,7 +73,7 @@ impl<A: App> Crank<A> {
         self
     }
 
-    /// [`Namespace::middleware`](super::Namespace::middleware) for the namespace `/`.
+    /// [`Namespace::middleware`](super::Namespace::middleware) for `/`.
     pub fn middleware<F>(&mut self, judge: F) -> &mut Self
     where
         F: for<'a> FnMut(&mut A, Socket<'a, A>, &Handshake<'a>) -> Result<(), Refusal>
@@ -84,7 +84,7 @@ impl<A: App> Crank<A> {
         self
     }
 
-    /// [`Namespace::middleware_deferred`](super::Namespace::middleware_deferred) for the namespace `/`.
+    /// [`Namespace::middleware_deferred`](super::Namespace::middleware_deferred) for `/`.
     pub fn middleware_deferred<F>(&mut self, judge: F) -> &mut Self
     where
         F: for<'a> FnMut(&mut A, Socket<'a, A>, &Handshake<'a>, Decision) + Send + 'static,
@@ -93,7 +93,7 @@ impl<A: App> Crank<A> {
         self
     }
 
-    /// [`Namespace::event_middleware`](super::Namespace::event_middleware) for the namespace `/`.
+    /// [`Namespace::event_middleware`](super::Namespace::event_middleware) for `/`.
     pub fn event_middleware<F>(&mut self, guard: F) -> &mut Self
     where
         F: for<'a> FnMut(&mut A, Socket<'a, A>, &str, Args<'a>) -> Result<(), Refusal>
@@ -104,7 +104,7 @@ impl<A: App> Crank<A> {
         self
     }
 
-    /// [`Namespace::on_any`](super::Namespace::on_any) for the namespace `/`.
+    /// [`Namespace::on_any`](super::Namespace::on_any) for `/`.
     pub fn on_any<F>(&mut self, handler: F) -> &mut Self
     where
         F: for<'a> FnMut(&mut A, Socket<'a, A>, &str, Args<'a>) + Send + 'static,
@@ -113,7 +113,7 @@ impl<A: App> Crank<A> {
         self
     }
 
-    /// [`Namespace::on_any_outgoing`](super::Namespace::on_any_outgoing) for the namespace `/`.
+    /// [`Namespace::on_any_outgoing`](super::Namespace::on_any_outgoing) for `/`.
     pub fn on_any_outgoing<F>(&mut self, handler: F) -> &mut Self
     where
         F: FnMut(&mut A, SocketId, &str, Args<'_>) + Send + 'static,
@@ -122,7 +122,7 @@ impl<A: App> Crank<A> {
         self
     }
 
-    /// [`Namespace::on_upgrade`](super::Namespace::on_upgrade) for the namespace `/`.
+    /// [`Namespace::on_upgrade`](super::Namespace::on_upgrade) for `/`.
     pub fn on_upgrade<F, R>(&mut self, handler: F) -> &mut Self
     where
         F: for<'a> FnMut(&mut A, Socket<'a, A>) -> R + Send + 'static,
@@ -132,7 +132,7 @@ impl<A: App> Crank<A> {
         self
     }
 
-    /// [`Namespace::on_drain`](super::Namespace::on_drain) for the namespace `/`.
+    /// [`Namespace::on_drain`](super::Namespace::on_drain) for `/`.
     pub fn on_drain<F, R>(&mut self, handler: F) -> &mut Self
     where
         F: for<'a> FnMut(&mut A, Socket<'a, A>) -> R + Send + 'static,
@@ -142,7 +142,7 @@ impl<A: App> Crank<A> {
         self
     }
 
-    /// [`Namespace::on_expiring`](super::Namespace::on_expiring) for the namespace `/`.
+    /// [`Namespace::on_expiring`](super::Namespace::on_expiring) for `/`.
     pub fn on_expiring<F, R>(&mut self, handler: F) -> &mut Self
     where
         F: for<'a> FnMut(&mut A, Socket<'a, A>) -> R + Send + 'static,
@@ -152,7 +152,7 @@ impl<A: App> Crank<A> {
         self
     }
 
-    /// [`Namespace::on_room`](super::Namespace::on_room) for the namespace `/`.
+    /// [`Namespace::on_room`](super::Namespace::on_room) for `/`.
     pub fn on_room<F>(&mut self, handler: F) -> &mut Self
     where
         F: for<'a> FnMut(&mut A, Io<'a, A>, &str, RoomEvent) + Send + 'static,
@@ -161,7 +161,7 @@ impl<A: App> Crank<A> {
         self
     }
 
-    /// [`Namespace::on_server_side`](super::Namespace::on_server_side) for the namespace `/`.
+    /// [`Namespace::on_server_side`](super::Namespace::on_server_side) for `/`.
     pub fn on_server_side<F>(&mut self, event: &str, handler: F) -> &mut Self
     where
         F: for<'a> FnMut(&mut A, Io<'a, A>, Args<'a>) + Send + 'static,
