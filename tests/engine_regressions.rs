@@ -197,6 +197,8 @@ fn what_is_sent_to_a_closed_session_is_not_counted_as_sent() {
     world.act(|engine| {
         engine.close(session);
         engine.send_text(session, &[b"x"]);
+        let frame = engine.frame(false, &[b"x"]);
+        engine.send_frame(session, &frame);
     });
     assert_eq!(world.stats().messages_out, 0);
 }

@@ -132,8 +132,8 @@ impl Engine {
             return;
         };
         let (carrier, is_open) = (state.carrier, state.is_open());
-        self.stats.messages_out += 1;
         if is_open {
+            self.stats.messages_out += 1;
             self.note_created(session, PacketKind::Message);
         }
         match carrier {
