@@ -119,7 +119,7 @@ function crc32(bytes) {
 async function openChat(client, transport, name, options) {
   const window = await openWindow(client, options);
   const { page } = window;
-  await page.goto(`${SITE}/?transport=${transport}`);
+  await page.goto(`${SITE}/chat/?transport=${transport}`);
   await page.fill("#name", name);
   await page.press("#name", "Enter");
   await shows(page, "#state", "connected");
@@ -296,7 +296,7 @@ async function blankPage(client) {
 /** Any text the site serves will do, but it must come from there: a page whose answer is made up
  *  here has no address, and the browser keeps it from connecting to this machine. */
 async function loadBlank(page) {
-  await page.goto(`${SITE}/style.css`);
+  await page.goto(`${SITE}/chat/chat.css`);
   await page.addScriptTag({ url: "/socket.io/socket.io.js" });
 }
 

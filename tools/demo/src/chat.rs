@@ -1,8 +1,10 @@
 //! The chat: everyone who has the page open talks to everyone. The contract with the page is
-//! written at the top of `site/chat.js`.
+//! written at the top of `site/chat/chat.js`.
 
-use emio::{App, Bytes, Reason, Server, Socket};
+use emio::{Bytes, Reason, Server, Socket};
 use serde::{Deserialize, Serialize};
+
+use crate::site::Site;
 
 /// What all users share.
 #[derive(Default)]
@@ -15,10 +17,6 @@ pub struct Chat {
 #[derive(Default)]
 pub struct User {
     name: Option<String>,
-}
-
-impl App for Chat {
-    type Data = User;
 }
 
 #[derive(Serialize)]
@@ -61,86 +59,75 @@ struct Shown<'a> {
 }
 
 /// Teaches a server the chat.
-pub fn register(io: &mut Server<Chat>) {
-    io.on("add user", Chat::add_user);
-    io.on("chat message", Chat::message);
-    io.on("chat image", Chat::image);
-    io.on("typing", Chat::typing);
-    io.on_disconnect(Chat::leave);
+pub fn register(io: &mut Server<Site>) {
+    let mut chat = io.of("/chat");
+    chat.on("add user", add_user);
+    chat.on("chat message", message);
+    chat.on("chat image", image);
+    chat.on("typing", typing);
+    chat.on_disconnect(leave);
 }
 
-impl Chat {
-    fn add_user(&mut self, socket: Socket<'_, Chat>, (name,): (String,)) {
-        if socket.data.name.is_some() {
-            return;
-        }
-        let name: String = name.trim().chars().take(NAME_CHARS_MAX).collect();
-        self.users += 1;
-        let num_users = self.users;
-        socket.reply(Welcome { num_users });
-        socket.broadcast().emit(
-            "user joined",
-            Presence {
-                name: &name,
-                num_users,
-            },
-        );
-        socket.data.name = Some(name);
+fn add_user(site: &mut Site, socket: Socket<'_, Site>, (name,): (String,)) {
+    if socket.data.chat.name.is_some() {
+        return;
     }
+    let name: String = name.trim().chars().take(NAME_CHARS_MAX).collect();
+    site.chat.users += 1;
+    let num_users = site.chat.users;
+    socket.reply(Welcome { num_users });
+    let presence = Presence {
+        name: &name,
+        num_users,
+    };
+    socket.broadcast().emit("user joined", presence);
+    socket.data.chat.name = Some(name);
+}
 
-    fn message(&mut self, socket: Socket<'_, Chat>, (text,): (String,)) {
-        let Some(from) = &socket.data.name else {
-            return;
-        };
-        self.messages += 1;
-        socket.io().emit(
-            "chat message",
-            Text {
-                from,
-                text: &text,
-                id: self.messages,
-            },
-        );
-    }
+fn message(site: &mut Site, socket: Socket<'_, Site>, (text,): (String,)) {
+    let Some(from) = &socket.data.chat.name else {
+        return;
+    };
+    site.chat.messages += 1;
+    let text = Text {
+        from,
+        text: &text,
+        id: site.chat.messages,
+    };
+    socket.io().emit("chat message", text);
+}
 
-    fn image(&mut self, socket: Socket<'_, Chat>, (picture,): (Picture,)) {
-        let Some(from) = &socket.data.name else {
-            return;
-        };
-        let Picture { r#type, bytes } = picture;
-        socket.io().emit(
-            "chat image",
-            Shown {
-                from,
-                r#type: &r#type,
-                bytes,
-            },
-        );
-    }
+fn image(_: &mut Site, socket: Socket<'_, Site>, (picture,): (Picture,)) {
+    let Some(from) = &socket.data.chat.name else {
+        return;
+    };
+    let Picture { r#type, bytes } = picture;
+    let shown = Shown {
+        from,
+        r#type: &r#type,
+        bytes,
+    };
+    socket.io().emit("chat image", shown);
+}
 
-    fn typing(&mut self, socket: Socket<'_, Chat>, (typing,): (bool,)) {
-        let Some(name) = &socket.data.name else {
-            return;
-        };
-        socket
-            .broadcast()
-            .volatile()
-            .emit("typing", Typing { name, typing });
-    }
+fn typing(_: &mut Site, socket: Socket<'_, Site>, (typing,): (bool,)) {
+    let Some(name) = &socket.data.chat.name else {
+        return;
+    };
+    let typing = Typing { name, typing };
+    socket.broadcast().volatile().emit("typing", typing);
+}
 
-    fn leave(&mut self, socket: Socket<'_, Chat>, _: Reason) {
-        let Some(name) = &socket.data.name else {
-            return;
-        };
-        self.users -= 1;
-        socket.broadcast().emit(
-            "user left",
-            Presence {
-                name,
-                num_users: self.users,
-            },
-        );
-    }
+fn leave(site: &mut Site, socket: Socket<'_, Site>, _: Reason) {
+    let Some(name) = &socket.data.chat.name else {
+        return;
+    };
+    site.chat.users -= 1;
+    let presence = Presence {
+        name,
+        num_users: site.chat.users,
+    };
+    socket.broadcast().emit("user left", presence);
 }
 
 /// Longer names are cut.

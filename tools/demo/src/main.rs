@@ -1,9 +1,11 @@
-//! The demo site: one process that serves the pages, the client and the chat.
+//! The demo site: one process that serves the pages, the client and what stands
+//! behind each demo.
 //!
 //! `demo [--host ADDRESS] [--port NUMBER]`, or the environment's `HOST` and `PORT`.
 
 mod chat;
 mod options;
+mod site;
 
 use std::{
     net::{IpAddr, Ipv4Addr, TcpListener},
@@ -12,15 +14,15 @@ use std::{
     time::Duration,
 };
 
-use emio::{Config, Files, Handle, Server};
+use emio::{Config, Handle, Server};
 use signal_hook::{
     consts::{SIGINT, SIGTERM},
     iterator::Signals,
 };
 
 use crate::{
-    chat::Chat,
     options::{Ended, Options, USAGE},
+    site::Site,
 };
 
 fn main() -> ExitCode {
@@ -53,9 +55,8 @@ fn main() -> ExitCode {
 }
 
 fn serve(listener: TcpListener) -> std::io::Result<()> {
-    let mut io = Server::with_config(listener, Chat::default(), Config::default())?;
-    io.serve_files("/", site());
-    chat::register(&mut io);
+    let mut io = Server::with_config(listener, Site::default(), Config::default())?;
+    site::register(&mut io);
     end_on_signals(io.handle())?;
     let address = io.local_addr()?;
     // A browser on this machine finds it by its name, unless it listens elsewhere only.
@@ -73,21 +74,9 @@ fn serve(listener: TcpListener) -> std::io::Result<()> {
     io.run()
 }
 
-/// The pages, which are part of the binary.
-fn site() -> Files {
-    const HTML: &str = "text/html; charset=utf-8";
-    const CSS: &str = "text/css; charset=utf-8";
-    const JS: &str = "text/javascript; charset=utf-8";
-    let mut files = Files::new();
-    files.insert("/index.html", HTML, include_str!("../site/index.html"));
-    files.insert("/style.css", CSS, include_str!("../site/style.css"));
-    files.insert("/chat.js", JS, include_str!("../site/chat.js"));
-    files
-}
-
 /// Lets Ctrl-C and SIGTERM end the server, its clients one after the other; a second one ends it at
 /// once.
-fn end_on_signals(handle: Handle<Chat>) -> std::io::Result<()> {
+fn end_on_signals(handle: Handle<Site>) -> std::io::Result<()> {
     let mut signals = Signals::new([SIGINT, SIGTERM])?;
     thread::spawn(move || {
         for (count, _) in signals.forever().enumerate() {

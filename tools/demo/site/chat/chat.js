@@ -2,7 +2,7 @@
  * The demo chat: everyone who has the page open is in one room. It uses nothing of emio's client
  * that the official one does not have.
  *
- * The contract with the server, as events of the namespace "/":
+ * The contract with the server, as events of the namespace "/chat":
  *
  *   client emits   add user      name, ack        ack({numUsers}); before it, nothing else counts
  *                  chat message  text
@@ -40,7 +40,7 @@ const CHOICES = {
 const $ = (id) => document.getElementById(id);
 const asked = new URLSearchParams(location.search).get("transport");
 const choice = asked in CHOICES ? asked : "upgrade";
-const socket = io({ transports: CHOICES[choice] });
+const socket = io("/chat", { transports: CHOICES[choice] });
 
 let me; // the chosen name
 let joined = false; // the server knows it
