@@ -123,7 +123,7 @@ pub use crate::{
     engine::{
         BadRequest, ConnectionContext, ConnectionError, SessionEvent, SessionInfo, Transport,
     },
-    files::Files,
+    files::{Encoded, Files},
     handle::{Handle, HandleTo},
     handshake::{Handshake, Hello},
     headers::{HeaderError, Headers},
