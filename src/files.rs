@@ -204,6 +204,18 @@ impl Files {
         self.files.is_empty()
     }
 
+    /// Whether there is a file at `path`; a folder is none.
+    pub(crate) fn contains(&self, path: &str) -> bool {
+        self.files.contains_key(path)
+    }
+
+    /// Serves the file of `other` at `from`, if there is one, at `to` as well.
+    pub(crate) fn insert_from(&mut self, to: String, other: &Files, from: &str) {
+        if let Some(file) = other.files.get(from) {
+            self.files.insert(to, file.clone());
+        }
+    }
+
     /// The answer to a request for `path`, or `None` if nothing is there. The path is a decoded
     /// one, without query; `if_none_match` and `accept_encoding` are the request's headers of those
     /// names.
