@@ -50,7 +50,7 @@ impl<'a> Request<'a> {
         let lines = self.headers().into_iter();
         let lines = lines.filter(|(known, _)| known.eq_ignore_ascii_case(name));
         let texts: Vec<_> = lines
-            .filter_map(|line| str::from_utf8(line.1).ok())
+            .filter_map(|line| std::str::from_utf8(line.1).ok())
             .collect();
         (!texts.is_empty()).then(|| texts.join(", "))
     }
