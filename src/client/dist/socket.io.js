@@ -1,4 +1,4 @@
-/*! emio's browser client. MIT License */
+/*! emio, MIT License */
 (function () {
   'use strict';
 
