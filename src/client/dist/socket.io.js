@@ -122,8 +122,9 @@
       const type = count ? kind - BINARY : +kind;
       const data = json ? JSON.parse(json, count && ((key, value) =>
         value?._placeholder === true ? attachments[value.num] ?? fail() : value)) : undefined;
-      const isList = Array.isArray(data);
-      if (isList !== isEventOrAck(type) || (type === EVENT && isReserved(data[0]))) fail();
+      if (Array.isArray(data) !== isEventOrAck(type)) fail();
+      // The name of an event is a string or a number.
+      if (type === EVENT && (!/^[sn]/.test(typeof data[0]) || isReserved(data[0]))) fail();
       this._fire("decoded", { type, nsp, id: id && +id, data });
     }
 
@@ -1121,8 +1122,7 @@
     const { origin, pathname } = parseUrl(url);
     const nsp = decodeURI(pathname);
     const key = origin + opts.path;
-    const isAlone = opts.forceNew || opts["force new connection"] || opts.multiplex === false ||
-      managers[key]?.nsps[nsp];
+    const isAlone = opts.forceNew || opts.multiplex === false || managers[key]?.nsps[nsp];
     const open = () => new Manager(url ?? "/", opts);
     const manager = isAlone ? open() : (managers[key] ??= open());
     return manager.socket(nsp, opts);
