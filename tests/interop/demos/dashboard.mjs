@@ -88,10 +88,10 @@ export function cases({ test, openPage, assert }) {
     }
     const { page } = one;
     assert.match(await page.textContent("#chart-cpu .values"), /^\d+(\.\d)? %/);
-    assert.match(await page.textContent("#chart-memory .values"), /^[\d.]+ [GM]B of [\d.]+ [GM]B$/);
+    assert.match(await page.textContent("#chart-memory .values"), /^[\d.]+ [GM]iB of [\d.]+ [GM]iB$/);
     assert.match(await page.textContent("#chart-load .values"), /1 min \d+\.\d\d/);
     assert.match(await page.textContent("#uptime"), /^\d+ (d|h|min) \d+ (h|min|s)$/);
-    assert.match(await page.textContent("#server"), /MB$/);
+    assert.match(await page.textContent("#server"), /MiB$/);
   });
 
   test("what the host does not tell is said to be missing", async () => {
@@ -298,7 +298,7 @@ export async function screenshot({ openPage }) {
   const talk = [
     ["Grace", "The load went up when the backup began, and came down by itself."],
     ["Linus", "Six megabytes for the server. I have seen tabs that take more for an icon."],
-    ["Ada", "Pulled the plug and put it back:\neverything is still here 🌱"],
+    ["Ada", "Pulled the plug and put it back:\neverything is still here."],
   ];
   for (const [name, text] of talk) {
     await say(others.page, name, text);

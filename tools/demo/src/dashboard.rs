@@ -63,6 +63,10 @@ pub fn register(io: &mut Server<Site>, path: Option<&Path>) {
         watching: 0,
         queue: Some(Queue::new(store, io.handle())),
     };
+    handle_events(io);
+}
+
+fn handle_events(io: &mut Server<Site>) {
     let mut dashboard = io.of("/dashboard");
     dashboard.on_connect(welcome);
     dashboard.on_disconnect(leave);
@@ -337,7 +341,13 @@ pub use tests::TempFolder;
 
 #[cfg(test)]
 mod tests {
-    use std::{env, fs, path::PathBuf, process};
+    use std::{
+        env, fs,
+        io::{Read, Write},
+        net::TcpStream,
+        path::PathBuf,
+        process,
+    };
 
     use super::*;
 
@@ -402,6 +412,55 @@ mod tests {
         assert!(!watcher.may_comment(begin));
         assert!(!watcher.may_comment(begin + MINUTE - Duration::from_millis(1)));
         assert!(watcher.may_comment(begin + MINUTE));
+    }
+
+    #[test]
+    fn a_comment_beyond_what_the_worker_can_take_is_refused() {
+        // A worker that never takes anything, and place for one comment.
+        let (drafts, receiver) = sync_channel(1);
+        let mut io = Server::bind("127.0.0.1:0", Site::default()).unwrap();
+        io.app().dashboard.queue = Some(Queue {
+            drafts: Some(drafts),
+            worker: None,
+        });
+        handle_events(&mut io);
+        let (address, handle) = (io.local_addr().unwrap(), io.handle());
+        let server = thread::spawn(move || io.run());
+
+        let exchange = |method: &str, sid: &str, body: &str| {
+            let mut stream = TcpStream::connect(address).unwrap();
+            stream.set_read_timeout(Some(MINUTE)).unwrap();
+            let request = format!(
+                "{method} /socket.io/?EIO=4&transport=polling{sid} HTTP/1.1\r\nHost: demo\r\n\
+                 Connection: close\r\nContent-Length: {}\r\n\r\n{body}",
+                body.len()
+            );
+            stream.write_all(request.as_bytes()).unwrap();
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).unwrap();
+            answer
+        };
+        let opened = exchange("GET", "", "");
+        let sid = opened.split('"').nth(3).expect(&opened);
+        let sid = format!("&sid={sid}");
+        exchange("POST", &sid, "40/dashboard,");
+        for id in [1, 2] {
+            let event = format!("42/dashboard,{id}[\"comment\",\"Ada\",\"hello\"]");
+            exchange("POST", &sid, &event);
+        }
+        let mut heard = String::new();
+        while !heard.contains("43/dashboard,") {
+            heard = exchange("GET", &sid, "");
+            assert!(heard.starts_with("HTTP/1.1 200"), "{heard}");
+        }
+        let refusal = r#"43/dashboard,2["The server has more to write than it can"#;
+        assert!(heard.contains(refusal), "{heard}");
+
+        handle.close().unwrap();
+        server.join().unwrap().unwrap();
+        // The one that was accepted is still to be had, though nobody sends any more.
+        assert_eq!(receiver.try_iter().count(), 1);
+        assert!(receiver.recv().is_err());
     }
 
     #[test]

@@ -43,10 +43,13 @@ let cursor; // the time that is looked at, if it is not now
 const percent = (value) => `${value.toFixed(value < 10 ? 1 : 0)} %`;
 const degrees = (value) => `${value.toFixed(1)} °C`;
 
-/** In the unit that suits the host. */
+const MIB = 2 ** 20;
+const GIB = 2 ** 30;
+
+/** In the unit that suits `of`. */
 function size(bytes, of = bytes) {
-  const [unit, bytesOfUnit] = of >= 1e9 ? ["GB", 1e9] : ["MB", 1e6];
-  const value = bytes / bytesOfUnit;
+  const [unit, per] = of >= GIB ? ["GiB", GIB] : ["MiB", MIB];
+  const value = bytes / per;
   return `${value.toFixed(value < 10 ? 2 : value < 100 ? 1 : 0)} ${unit}`;
 }
 
@@ -57,9 +60,9 @@ const CHARTS = [
     says: percent, top: () => 100,
   },
   {
-    id: "memory", title: "Memory in use", unit: () => (memoryTop() >= 1e9 ? "GB" : "MB"),
+    id: "memory", title: "Memory in use", unit: () => (memoryTop() >= GIB ? "GiB" : "MiB"),
     lines: [{ name: "in use", of: ({ memoryBytes }) => memoryBytes }],
-    says: (bytes) => size(bytes, memoryTop()), per: () => (memoryTop() >= 1e9 ? 1e9 : 1e6),
+    says: (bytes) => size(bytes, memoryTop()), per: () => (memoryTop() >= GIB ? GIB : MIB),
     beside: () => (facts?.memoryTotalBytes ? `of ${size(facts.memoryTotalBytes)}` : ""),
   },
   {
@@ -259,6 +262,7 @@ function draw(chart) {
     .filter((value) => value != null);
   const isAbsent = !all.length;
   chart.plot.hidden = isAbsent;
+  chart.values[0].closest("p").hidden = isAbsent;
   chart.absent.hidden = !isAbsent;
   if (facts) chart.absent.textContent = "Not on this host";
   const shown = points[cursor === undefined ? points.length - 1 : nearest(points, cursor)];
