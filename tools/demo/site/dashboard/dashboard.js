@@ -264,7 +264,7 @@ function draw(chart) {
   chart.plot.hidden = isAbsent;
   chart.values[0].closest("p").hidden = isAbsent;
   chart.absent.hidden = !isAbsent;
-  if (facts) chart.absent.textContent = "Not on this host";
+  if (points.length) chart.absent.textContent = "Not on this host";
   const shown = points[cursor === undefined ? points.length - 1 : nearest(points, cursor)];
   writeHead(chart, isAbsent ? undefined : shown);
   const { clientWidth: width, clientHeight: height } = chart.plot;
