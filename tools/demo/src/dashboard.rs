@@ -8,8 +8,8 @@
 //!   loop ── Draft, through a bounded channel ──▶ worker
 //!   loop ◀── Handle::run, Ack::reply ─────────── worker
 //!
-//! What always holds: a handler never waits; when the channel is full it refuses. What is shown was
-//! kept before. The end of the server waits until what was accepted is kept.
+//! What always holds: a handler never waits; when the channel is full it refuses. A comment is kept
+//! before it is shown. The end of the server waits until what was accepted is kept.
 
 mod host;
 mod store;
@@ -270,7 +270,8 @@ impl Worker {
             SAMPLES_PER_ROW.. => self.keep_row(),
             _ => None,
         };
-        // Nothing is lost when the loop has no place for it: the next figures come in a second.
+        // No harm when the loop has no place for it: the next figures come in a second, and a row
+        // is kept either way.
         let _ = self.io.run(move |site, io| {
             if let Some(row) = row {
                 push(&mut site.dashboard.samples, row, SAMPLES_SHOWN_MAX);
