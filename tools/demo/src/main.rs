@@ -5,6 +5,7 @@
 
 mod chat;
 mod options;
+mod simple;
 mod site;
 
 use std::{

@@ -5,7 +5,7 @@
 
 use emio::{App, Files, Server};
 
-use crate::chat;
+use crate::{chat, simple};
 
 /// The state of all demos.
 #[derive(Default)]
@@ -15,9 +15,7 @@ pub struct Site {
 
 /// What the demos know of one socket. It is in one namespace, so that only one field is ever used.
 #[derive(Default)]
-pub struct Visitor {
-    pub chat: chat::User,
-}
+pub struct Visitor {}
 
 impl App for Site {
     type Data = Visitor;
@@ -26,7 +24,13 @@ impl App for Site {
 /// Teaches a server all demos.
 pub fn register(io: &mut Server<Site>) {
     io.serve_files("/", pages());
+    simple::register(io);
     chat::register(io);
+}
+
+/// What somebody wrote, without the space around it, and cut after so many characters.
+pub fn cut(text: &str, chars_max: usize) -> String {
+    text.trim().chars().take(chars_max).collect()
 }
 
 /// The pages, and the source that each of them shows.
@@ -43,6 +47,23 @@ fn pages() -> Files {
     files.insert("/icon.svg", SVG, include_str!("../site/icon.svg"));
     files.insert("/shell.css", CSS, include_str!("../site/shell.css"));
     files.insert("/shell.js", JS, include_str!("../site/shell.js"));
+
+    files.insert(
+        "/simple/index.html",
+        HTML,
+        include_str!("../site/simple/index.html"),
+    );
+    files.insert(
+        "/simple/simple.css",
+        CSS,
+        include_str!("../site/simple/simple.css"),
+    );
+    files.insert(
+        "/simple/simple.js",
+        JS,
+        include_str!("../site/simple/simple.js"),
+    );
+    files.insert("/source/simple.rs", TEXT, include_str!("simple.rs"));
 
     files.insert(
         "/chat/index.html",
