@@ -4,6 +4,7 @@
 //! `demo [--host ADDRESS] [--port NUMBER]`, or the environment's `HOST` and `PORT`.
 
 mod chat;
+mod hugs;
 mod options;
 mod simple;
 mod site;

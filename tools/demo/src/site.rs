@@ -5,12 +5,13 @@
 
 use emio::{App, Files, Server};
 
-use crate::{chat, simple};
+use crate::{chat, hugs, simple};
 
 /// The state of all demos.
 #[derive(Default)]
 pub struct Site {
     pub chat: chat::Chat,
+    pub hugs: hugs::Hugs,
 }
 
 /// What the demos know of one socket. It is in one namespace, so that only one field is ever used.
@@ -26,6 +27,7 @@ pub fn register(io: &mut Server<Site>) {
     io.serve_files("/", pages());
     simple::register(io);
     chat::register(io);
+    hugs::register(io);
 }
 
 /// What somebody wrote, without the space around it, and cut after so many characters.
@@ -73,6 +75,15 @@ fn pages() -> Files {
     files.insert("/chat/chat.css", CSS, include_str!("../site/chat/chat.css"));
     files.insert("/chat/chat.js", JS, include_str!("../site/chat/chat.js"));
     files.insert("/source/chat.rs", TEXT, include_str!("chat.rs"));
+
+    files.insert(
+        "/hugs/index.html",
+        HTML,
+        include_str!("../site/hugs/index.html"),
+    );
+    files.insert("/hugs/hugs.css", CSS, include_str!("../site/hugs/hugs.css"));
+    files.insert("/hugs/hugs.js", JS, include_str!("../site/hugs/hugs.js"));
+    files.insert("/source/hugs.rs", TEXT, include_str!("hugs.rs"));
 
     files
 }
