@@ -8,6 +8,7 @@ mod hugs;
 mod options;
 mod simple;
 mod site;
+mod tweets;
 
 use std::{
     net::{IpAddr, Ipv4Addr, TcpListener},

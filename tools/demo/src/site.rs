@@ -5,18 +5,21 @@
 
 use emio::{App, Files, Server};
 
-use crate::{chat, hugs, simple};
+use crate::{chat, hugs, simple, tweets};
 
 /// The state of all demos.
 #[derive(Default)]
 pub struct Site {
     pub chat: chat::Chat,
     pub hugs: hugs::Hugs,
+    pub tweets: tweets::Tweets,
 }
 
 /// What the demos know of one socket. It is in one namespace, so that only one field is ever used.
 #[derive(Default)]
-pub struct Visitor {}
+pub struct Visitor {
+    pub tweets: tweets::Watcher,
+}
 
 impl App for Site {
     type Data = Visitor;
@@ -28,6 +31,7 @@ pub fn register(io: &mut Server<Site>) {
     simple::register(io);
     chat::register(io);
     hugs::register(io);
+    tweets::register(io);
 }
 
 /// What somebody wrote, without the space around it, and cut after so many characters.
@@ -84,6 +88,23 @@ fn pages() -> Files {
     files.insert("/hugs/hugs.css", CSS, include_str!("../site/hugs/hugs.css"));
     files.insert("/hugs/hugs.js", JS, include_str!("../site/hugs/hugs.js"));
     files.insert("/source/hugs.rs", TEXT, include_str!("hugs.rs"));
+
+    files.insert(
+        "/tweets/index.html",
+        HTML,
+        include_str!("../site/tweets/index.html"),
+    );
+    files.insert(
+        "/tweets/tweets.css",
+        CSS,
+        include_str!("../site/tweets/tweets.css"),
+    );
+    files.insert(
+        "/tweets/tweets.js",
+        JS,
+        include_str!("../site/tweets/tweets.js"),
+    );
+    files.insert("/source/tweets.rs", TEXT, include_str!("tweets.rs"));
 
     files
 }
