@@ -3,8 +3,9 @@
 export function cases({ test, openPage, assert }) {
   test("the entry page has a card for each demo of the menu", async () => {
     const { page } = await openPage("/", { viewport: { width: 1280, height: 800 } });
-    const menu = await page.locator("#menu a").evaluateAll((all) => all.map((it) => it.pathname));
-    const cards = await page.locator(".cards h3 a").evaluateAll((all) => all.map((it) => it.pathname));
+    const paths = (all) => all.map((it) => it.pathname);
+    const menu = await page.locator("#menu a").evaluateAll(paths);
+    const cards = await page.locator(".cards h3 a").evaluateAll(paths);
     assert.equal(menu.length, 7);
     assert.deepEqual(cards, menu);
     assert.equal(await page.locator("#status").count(), 0, "nothing is connected here");
