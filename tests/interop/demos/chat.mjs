@@ -129,10 +129,11 @@ export async function screenshot({ openPage }) {
   }
   const talk = [
     ["Linus", "Anyone awake on this board?"],
-    ["Grace", "Just me and 64 MB of RAM."],
+    ["Grace", "Just me and 64 MB of RAM 🌱"],
     ["Margaret", "Make that three. How many threads are we?"],
     ["Linus", "One thread, one loop, and not a byte idle."],
     ["Grace", "Then there is room for more of us."],
+    ["Margaret", "🎉🚀"],
   ];
   for (const [name, text] of talk) {
     await people[name].fill("#text", text);
