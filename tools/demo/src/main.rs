@@ -6,8 +6,11 @@
 
 mod chat;
 mod dashboard;
+mod hugs;
 mod options;
+mod simple;
 mod site;
+mod tweets;
 
 use std::{
     net::{IpAddr, Ipv4Addr, TcpListener},

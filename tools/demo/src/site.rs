@@ -7,20 +7,22 @@ use std::path::Path;
 
 use emio::{App, Files, Server};
 
-use crate::{chat, dashboard};
+use crate::{chat, dashboard, hugs, simple, tweets};
 
 /// The state of all demos.
 #[derive(Default)]
 pub struct Site {
     pub chat: chat::Chat,
     pub dashboard: dashboard::Dashboard,
+    pub hugs: hugs::Hugs,
+    pub tweets: tweets::Tweets,
 }
 
 /// What the demos know of one socket. It is in one namespace, so that only one field is ever used.
 #[derive(Default)]
 pub struct Visitor {
-    pub chat: chat::User,
     pub dashboard: dashboard::Watcher,
+    pub tweets: tweets::Watcher,
 }
 
 impl App for Site {
@@ -30,8 +32,16 @@ impl App for Site {
 /// Teaches a server all demos; `data` is the file of what lasts.
 pub fn register(io: &mut Server<Site>, data: Option<&Path>) {
     io.serve_files("/", pages());
+    simple::register(io);
     chat::register(io);
+    hugs::register(io);
+    tweets::register(io);
     dashboard::register(io, data);
+}
+
+/// What somebody wrote, without the space around it, and cut after so many characters.
+pub fn cut(text: &str, chars_max: usize) -> String {
+    text.trim().chars().take(chars_max).collect()
 }
 
 /// The pages, and the source that each of them shows.
@@ -48,6 +58,23 @@ fn pages() -> Files {
     files.insert("/icon.svg", SVG, include_str!("../site/icon.svg"));
     files.insert("/shell.css", CSS, include_str!("../site/shell.css"));
     files.insert("/shell.js", JS, include_str!("../site/shell.js"));
+
+    files.insert(
+        "/simple/index.html",
+        HTML,
+        include_str!("../site/simple/index.html"),
+    );
+    files.insert(
+        "/simple/simple.css",
+        CSS,
+        include_str!("../site/simple/simple.css"),
+    );
+    files.insert(
+        "/simple/simple.js",
+        JS,
+        include_str!("../site/simple/simple.js"),
+    );
+    files.insert("/source/simple.rs", TEXT, include_str!("simple.rs"));
 
     files.insert(
         "/chat/index.html",
@@ -84,6 +111,32 @@ fn pages() -> Files {
         TEXT,
         include_str!("dashboard/host.rs"),
     );
+
+    files.insert(
+        "/hugs/index.html",
+        HTML,
+        include_str!("../site/hugs/index.html"),
+    );
+    files.insert("/hugs/hugs.css", CSS, include_str!("../site/hugs/hugs.css"));
+    files.insert("/hugs/hugs.js", JS, include_str!("../site/hugs/hugs.js"));
+    files.insert("/source/hugs.rs", TEXT, include_str!("hugs.rs"));
+
+    files.insert(
+        "/tweets/index.html",
+        HTML,
+        include_str!("../site/tweets/index.html"),
+    );
+    files.insert(
+        "/tweets/tweets.css",
+        CSS,
+        include_str!("../site/tweets/tweets.css"),
+    );
+    files.insert(
+        "/tweets/tweets.js",
+        JS,
+        include_str!("../site/tweets/tweets.js"),
+    );
+    files.insert("/source/tweets.rs", TEXT, include_str!("tweets.rs"));
 
     files
 }
