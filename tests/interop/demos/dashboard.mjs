@@ -42,6 +42,9 @@ async function points(page, id, min) {
   return chart.jsonValue();
 }
 
+/** When the last figures were measured. */
+const lastAt = (page) => page.evaluate(() => samples.at(-1).at);
+
 export function cases({ test, openPage, assert }) {
   test("a comment of one appears for the other, and its author is told", async () => {
     const [ada, grace] = [await openPage(PATH), await openPage(PATH)];
@@ -80,10 +83,15 @@ export function cases({ test, openPage, assert }) {
     const [one, other] = [await openPage(PATH), await openPage(PATH)];
     for (const { page } of [one, other]) {
       for (const id of ["cpu", "memory", "load"]) {
-        const before = await points(page, id, 1);
-        await points(page, id, before + 2);
-        const d = await page.getAttribute(`#chart-${id} .curve.line-0`, "d");
-        assert.match(d, /^M[\d.]+ [\d.]+(L[\d.]+ [\d.]+)+$/);
+        await points(page, id, 1);
+        const curve = page.locator(`#chart-${id} .curve.line-0`).last();
+        const [before, at] = [await curve.getAttribute("d"), await lastAt(page)];
+        // A full window grows at one end and shrinks at the other: not the number of points counts.
+        await page.waitForFunction(
+          (at) => samples.filter((sample) => sample.at > at).length >= 2 && !isDrawing, at);
+        const after = await curve.getAttribute("d");
+        assert.notEqual(after, before);
+        assert.match(after, /^M[\d.]+ [\d.]+(L[\d.]+ [\d.]+)+$/);
       }
     }
     const { page } = one;
@@ -306,7 +314,7 @@ export async function screenshot({ openPage }) {
   const others = await openPage(PATH);
   const talk = [
     ["Grace", "The load went up when the backup began, and came down by itself."],
-    ["Linus", "Six megabytes for the server. I have seen tabs that take more for an icon."],
+    ["Linus", "A few megabytes for the server, its database included. I have seen icons that take more."],
     ["Ada", "Pulled the plug and put it back:\neverything is still here."],
   ];
   const isSaid = (text) => document.querySelector("#list .said")?.textContent === text;
