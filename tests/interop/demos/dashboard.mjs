@@ -86,7 +86,7 @@ export function cases({ test, openPage, assert }) {
         await points(page, id, 1);
         const curve = page.locator(`#chart-${id} .curve.line-0`).last();
         const [before, at] = [await curve.getAttribute("d"), await lastAt(page)];
-        // A full window grows at one end and shrinks at the other: not the number of points counts.
+        // A full window shrinks at its other end: it is not the number of points that counts.
         await page.waitForFunction(
           (at) => samples.filter((sample) => sample.at > at).length >= 2 && !isDrawing, at);
         const after = await curve.getAttribute("d");
@@ -314,7 +314,7 @@ export async function screenshot({ openPage }) {
   const others = await openPage(PATH);
   const talk = [
     ["Grace", "The load went up when the backup began, and came down by itself."],
-    ["Linus", "A few megabytes for the server, its database included. I have seen icons that take more."],
+    ["Linus", "A few megabytes for the server and its database. I have seen icons that take more."],
     ["Ada", "Pulled the plug and put it back:\neverything is still here."],
   ];
   const isSaid = (text) => document.querySelector("#list .said")?.textContent === text;
