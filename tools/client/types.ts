@@ -54,7 +54,7 @@ plain.emit("anything", 1, "2", { three: [new Uint8Array(4)] }, (answer: string) 
 plain.send("hello").onAny((event, ...args) => console.log(event, args));
 plain.offAny().prependAnyOutgoing(() => {}).listenersAnyOutgoing();
 plain.off("anything").off().removeAllListeners("anything").removeListener("anything");
-console.log(plain.connect().disconnect().open().close().nsp, plain.hasListeners("anything"));
+console.log(plain.connect().disconnect().open().close().id, plain.hasListeners("anything"));
 console.log(plain.listeners("anything").length, plain.disconnected, plain.sendBuffer.length);
 
 const manager: Manager = new Manager("https://example.com", { autoConnect: false });
