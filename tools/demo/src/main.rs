@@ -4,8 +4,10 @@
 //! `demo [--host ADDRESS] [--port NUMBER]`, or the environment's `HOST` and `PORT`.
 
 mod chat;
+mod inside;
 mod options;
 mod site;
+mod whiteboard;
 
 use std::{
     net::{IpAddr, Ipv4Addr, TcpListener},

@@ -5,18 +5,21 @@
 
 use emio::{App, Files, Server};
 
-use crate::chat;
+use crate::{chat, inside, whiteboard};
 
 /// The state of all demos.
 #[derive(Default)]
 pub struct Site {
     pub chat: chat::Chat,
+    pub whiteboard: whiteboard::Whiteboard,
+    pub inside: inside::Inside,
 }
 
 /// What the demos know of one socket. It is in one namespace, so that only one field is ever used.
 #[derive(Default)]
 pub struct Visitor {
     pub chat: chat::User,
+    pub whiteboard: whiteboard::Drawing,
 }
 
 impl App for Site {
@@ -27,6 +30,8 @@ impl App for Site {
 pub fn register(io: &mut Server<Site>) {
     io.serve_files("/", pages());
     chat::register(io);
+    whiteboard::register(io);
+    inside::register(io);
 }
 
 /// The pages, and the source that each of them shows.
@@ -49,6 +54,40 @@ fn pages() -> Files {
     files.insert("/chat/chat.css", CSS, include_str!("../site/chat/chat.css"));
     files.insert("/chat/chat.js", JS, include_str!("../site/chat/chat.js"));
     files.insert("/source/chat.rs", TEXT, include_str!("chat.rs"));
+
+    files.insert(
+        "/whiteboard/index.html",
+        HTML,
+        include_str!("../site/whiteboard/index.html"),
+    );
+    files.insert(
+        "/whiteboard/whiteboard.css",
+        CSS,
+        include_str!("../site/whiteboard/whiteboard.css"),
+    );
+    files.insert(
+        "/whiteboard/whiteboard.js",
+        JS,
+        include_str!("../site/whiteboard/whiteboard.js"),
+    );
+    files.insert("/source/whiteboard.rs", TEXT, include_str!("whiteboard.rs"));
+
+    files.insert(
+        "/inside/index.html",
+        HTML,
+        include_str!("../site/inside/index.html"),
+    );
+    files.insert(
+        "/inside/inside.css",
+        CSS,
+        include_str!("../site/inside/inside.css"),
+    );
+    files.insert(
+        "/inside/inside.js",
+        JS,
+        include_str!("../site/inside/inside.js"),
+    );
+    files.insert("/source/inside.rs", TEXT, include_str!("inside.rs"));
 
     files
 }
