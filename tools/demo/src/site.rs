@@ -40,9 +40,12 @@ fn pages() -> Files {
     const CSS: &str = "text/css; charset=utf-8";
     const JS: &str = "text/javascript; charset=utf-8";
     const TEXT: &str = "text/plain; charset=utf-8";
+    const SVG: &str = "image/svg+xml";
     let mut files = Files::new();
 
     files.insert("/index.html", HTML, include_str!("../site/index.html"));
+    files.insert("/home.css", CSS, include_str!("../site/home.css"));
+    files.insert("/icon.svg", SVG, include_str!("../site/icon.svg"));
     files.insert("/shell.css", CSS, include_str!("../site/shell.css"));
     files.insert("/shell.js", JS, include_str!("../site/shell.js"));
 

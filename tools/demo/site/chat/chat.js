@@ -31,32 +31,16 @@ const TYPING_IDLE_MS = 1500;
 const TYPING_SHOWN_MS = 5000;
 const EMOJIS = ("😀 😂 🥰 😎 🤔 😢 😱 😴 👍 👎 👏 🙏 👋 💪 👀 🤝 " +
   "❤️ 🔥 🎉 ✨ 🚀 ☕ 🍕 🎂 🌍 🌈 🌱 🐱 🦀 💡 ✅ ❌").split(" ");
-const CHOICES = {
-  polling: ["polling"],
-  websocket: ["websocket"],
-  upgrade: ["polling", "websocket"],
-};
 
 const $ = (id) => document.getElementById(id);
-const asked = new URLSearchParams(location.search).get("transport");
-const choice = asked in CHOICES ? asked : "upgrade";
-const socket = io("/chat", { transports: CHOICES[choice] });
+const { element, avatar, hue } = shell;
+const socket = io("/chat", shell.options());
+shell.watch(socket);
 
 let me; // the chosen name
 let joined = false; // the server knows it
 
 // Connection.
-
-function showState(state) {
-  $("status").dataset.state = state;
-  $("state").textContent = state;
-}
-
-function showTransport() {
-  const { name } = socket.io.engine.transport;
-  $("transport").textContent = name;
-  $("upgraded").hidden = name === CHOICES[choice][0];
-}
 
 function showOnline(count) {
   $("online").textContent = count;
@@ -71,23 +55,14 @@ function join() {
   });
 }
 
-socket.on("connect", () => {
-  showState("connected");
-  showTransport();
-  socket.io.engine.on("upgrade", showTransport);
-  join();
-});
+socket.on("connect", join);
 
 socket.on("disconnect", () => {
   joined = false;
-  showState("disconnected");
   typists.clear();
   showTypists();
   updateSend();
 });
-
-socket.on("connect_error", () => showState("reconnecting"));
-socket.io.on("reconnect_attempt", () => showState("reconnecting"));
 
 // Conversation.
 
@@ -136,13 +111,6 @@ socket.on("user left", ({ name, numUsers }) => {
   addNotice(name, " left");
 });
 
-function element(tag, className = "", text = "") {
-  const made = document.createElement(tag);
-  made.className = className;
-  made.textContent = text;
-  return made;
-}
-
 function addNotice(name, text) {
   const entry = element("li", "notice", text);
   entry.prepend(element("b", "", name));
@@ -158,9 +126,7 @@ function addMessage(from, bubble) {
   entry.classList.toggle("own", own);
   entry.style.setProperty("--hue", hue(from));
   if (first && !own) {
-    const avatar = element("span", "avatar", [...from][0]?.toUpperCase());
-    avatar.ariaHidden = "true";
-    entry.append(avatar, element("span", "from", from));
+    entry.append(avatar(from), element("span", "from", from));
   }
   const time = element("time", "", new Date().toLocaleTimeString([], { timeStyle: "short" }));
   bubble.append(time);
@@ -191,13 +157,6 @@ function isPinned() {
 function scrollToLatest() {
   $("scroll").scrollTop = $("scroll").scrollHeight;
   $("latest").hidden = true;
-}
-
-/** A colour that a name always has, as an angle. */
-function hue(name) {
-  let sum = 0;
-  for (const char of name) sum = (sum * 31 + char.codePointAt(0)) % 360;
-  return sum;
 }
 
 $("latest").onclick = scrollToLatest;
@@ -361,8 +320,6 @@ $("welcome").onclose = () => {
   else $("welcome").showModal();
 };
 
-document.querySelector(`[data-choice="${choice}"]`).ariaCurrent = "page";
-$("transport").textContent = CHOICES[choice][0];
 $("name").value = sessionStorage.getItem("name") ?? "";
 $("welcome").showModal();
 $("name").select();
