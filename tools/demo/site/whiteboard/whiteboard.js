@@ -145,12 +145,12 @@ function setArtist(id, { name, color }) {
 function showArtists() {
   const rows = [...artists].map(([id, { name, color, seen, missed }]) => {
     const row = shell.element("li");
-    const dot = shell.element("i", "dot");
-    dot.dataset.color = color;
+    const swatch = shell.element("i", "swatch");
+    swatch.dataset.color = color;
     const share = missed && (100 * missed) / (seen + missed);
     const lost = id === me ? "you" : missed ? `${missed} lost, ${share.toFixed(share < 10 ? 1 : 0)} %` :
       seen ? `${seen} moves, none lost` : "";
-    row.append(dot, shell.element("b", "", name), shell.element("span", "", lost));
+    row.append(swatch, shell.element("b", "", name), shell.element("span", "", lost));
     return row;
   });
   $("artists").replaceChildren(...rows);
@@ -166,7 +166,7 @@ function introduce() {
 }
 
 function say(text) {
-  $("said").textContent = text;
+  $("told").textContent = text;
 }
 
 socket.on("board", (board) => {
