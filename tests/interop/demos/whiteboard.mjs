@@ -298,13 +298,13 @@ export async function screenshot({ openPage }) {
   await one.page.check("#colors [value='5']");
   await two.page.check("#colors [value='2']");
   await three.check("#colors [value='7']");
-  const curve = async (page, width, points) => {
-    await page.check(`#widths [value='${width}']`);
-    await moveTo(page, points[0]);
-    await page.mouse.down();
-    for (const at of points) await moveTo(page, at, { steps: 2 });
-    await page.mouse.up();
-  };
+  const curve = (page, width, points) => page.evaluate(([width, points]) => {
+    const units = points.map(([x, y]) => [Math.round(x * WIDTH), Math.round(y * HEIGHT)]);
+    const stroke = { pointer: 0, color, width, points: units };
+    pending.add(stroke);
+    drawOnPaper(stroke);
+    tellStroke(stroke);
+  }, [width, points]);
   const arc = (x, y, across, up, from, to) => Array.from({ length: 28 }, (_, n) => {
     const angle = from + ((to - from) * n) / 27;
     return [x + across * Math.cos(angle), y - up * Math.sin(angle)];
@@ -325,6 +325,7 @@ export async function screenshot({ openPage }) {
   await two.page.click("#flood");
   await one.page.waitForFunction(() => +$("missed").textContent > 300);
   await two.page.click("#flood");
+  for (const page of [two.page, three, one.page]) await page.evaluate(() => scrollTo(0, 0));
   await moveTo(two.page, [0.66, 0.46]);
   await moveTo(three, [0.3, 0.4], { steps: 8 });
   await one.page.waitForFunction(() =>

@@ -178,7 +178,6 @@ socket.on("board", (board) => {
   isPaperDirty = true;
   introduce();
   for (const stroke of pending) tellStroke(stroke);
-  tellMove();
 });
 
 socket.on("artist", (id, artist) => {
@@ -454,9 +453,9 @@ function drawPointer(name, pen, x, y, draws, unit) {
     live.arc(0, 0, 5, 0, 2 * Math.PI);
   } else {
     live.moveTo(0, 0);
-    live.lineTo(4.5, 14);
-    live.lineTo(7, 7);
-    live.lineTo(14, 4.5);
+    live.lineTo(5.5, 17);
+    live.lineTo(8.5, 8.5);
+    live.lineTo(17, 5.5);
     live.closePath();
   }
   live.fill();
@@ -464,8 +463,8 @@ function drawPointer(name, pen, x, y, draws, unit) {
   live.font = "600 12px system-ui, sans-serif";
   const wide = live.measureText(name).width + 12;
   // The label stays on the board.
-  const left = (x / unit) + 10 + wide > WIDTH / unit ? -10 - wide : 10;
-  const top = (y / unit) + 32 > HEIGHT / unit ? -32 : 12;
+  const left = (x / unit) + 10 + wide > WIDTH / unit ? -10 - wide : 12;
+  const top = (y / unit) + 36 > HEIGHT / unit ? -32 : 14;
   live.beginPath();
   live.roundRect(left, top, wide, 20, 10);
   live.fill();
