@@ -16,8 +16,16 @@ async function openBoard(openPage, { path = "/whiteboard/", wipes = false, ...op
 async function openTwo(openPage, options) {
   const one = await openBoard(openPage, { ...options, wipes: true });
   const two = await openBoard(openPage, options);
-  for (const { page } of [one, two]) await page.waitForFunction(() => artists.size === 2);
+  await knows(one.page, two.page);
+  await knows(two.page, one.page);
   return [one.page, two.page];
+}
+
+/** The id of a page's artist. Others may be there who have left without a word. */
+const idOf = (page) => page.evaluate(() => me);
+
+async function knows(page, other) {
+  await page.waitForFunction((id) => artists.has(id), await idOf(other));
 }
 
 /** Where a point of the board, in shares of its sides, is on the screen. */
@@ -118,8 +126,9 @@ export function cases({ test, openPage, assert }) {
     await inked(two, [0.4 + 0.005, 0.4 + 0.01], { canvas: "live" });
     await one.mouse.move(2, 2);
     await inked(two, [0.4 + 0.005, 0.4 + 0.01], { canvas: "live", is: false });
-    await one.context().close();
-    await two.waitForFunction(() => document.querySelector("#count").textContent === "1");
+    const id = await idOf(one);
+    await one.evaluate(() => void socket.disconnect());
+    await two.waitForFunction((id) => !artists.has(id), id);
     assert.equal(await two.textContent("#told"), "<b>Ada</b> left");
   });
 
@@ -137,23 +146,20 @@ export function cases({ test, openPage, assert }) {
 
   test("of a flood some moves are lost, and the books balance", async () => {
     const [one, two] = await openTwo(openPage);
-    await two.waitForFunction(() => [...artists.values()].some(({ seen }) => seen > 0));
-    const first = await two.evaluate(() => {
-      const other = [...artists].find(([id]) => id !== me)[1];
-      return other.next - other.seen - other.missed;
-    });
+    const id = await idOf(one);
+    await two.waitForFunction((id) => artists.get(id).seen > 0, id);
+    const first = await two.evaluate((id) => {
+      const { next, seen, missed } = artists.get(id);
+      return next - seen - missed;
+    }, id);
     await one.click("#flood");
     await two.waitForFunction(() => +$("missed").textContent > 20);
     await one.click("#flood");
     await one.waitForSelector("#flood[aria-pressed=false]");
     // Everything that was sent either came or was missed, and the next heartbeat says so.
-    await two.waitForFunction(() => +$("missed").textContent > 20 &&
-      [...artists.values()].some(({ seen, missed }) => seen > 0 && missed > 0));
     const last = await one.evaluate(() => number);
-    await two.waitForFunction(
-      (last) => [...artists.values()].some(({ next }) => next > last), last);
-    const { next, seen, missed } = await two.evaluate(() =>
-      [...artists].find(([id]) => id !== me)[1]);
+    await two.waitForFunction(([id, last]) => artists.get(id).next > last, [id, last]);
+    const { next, seen, missed } = await two.evaluate((id) => artists.get(id), id);
     assert.equal(seen + missed, next - first);
     assert.ok(missed > 20 && seen > 0, `${seen} seen, ${missed} missed`);
   });
@@ -161,7 +167,7 @@ export function cases({ test, openPage, assert }) {
   test("over polling, a page that is slow misses moves, but no stroke", async () => {
     const { page: one } = await openBoard(openPage, { wipes: true });
     const { page: two } = await openBoard(openPage, { path: "/whiteboard/?transport=polling" });
-    await one.waitForFunction(() => artists.size === 2);
+    await knows(one, two);
     await two.click("#slow");
     await moveTo(one, [0.1, 0.5]);
     await one.mouse.down();
@@ -224,8 +230,9 @@ export function cases({ test, openPage, assert }) {
 
   test("what is drawn while the connection is lost is sent when it is back", async () => {
     const [one, two] = await openTwo(openPage);
+    const id = await idOf(one);
     await one.evaluate(() => void socket.disconnect());
-    await two.waitForFunction(() => artists.size === 1);
+    await two.waitForFunction((id) => !artists.has(id), id);
     await line(one, [0.2, 0.3], [0.8, 0.3]);
     await inked(one, [0.5, 0.3]);
     await line(two, [0.2, 0.7], [0.8, 0.7]);

@@ -16,6 +16,7 @@
 "use strict";
 
 const SHOWN_S = 90;
+const SHOWN_S_LEAST = 20; // as long as there is no more
 const CROWD_STEP = 10;
 const CROWD_MAX = 50;
 // A browser has six connections to a host for everything that is HTTP, and a poll holds one.
@@ -92,18 +93,18 @@ const CHARTS = [
     lines: [["in", (it) => it.bytesIn], ["out", (it) => it.bytesOut]],
   },
   {
-    id: "backlog", title: "Waiting to be sent", format: bytes, least: 1024,
+    id: "backlog", title: "Backlog", format: bytes, least: 1024,
     lines: [
-      ["queued for clients", ({ backlogBytes }) => backlogBytes],
-      ["incomplete from clients", ({ incomingBytes }) => incomingBytes],
+      ["to clients", ({ backlogBytes }) => backlogBytes],
+      ["from clients, incomplete", ({ incomingBytes }) => incomingBytes],
     ],
   },
   {
     id: "lag", title: "Loop lag", format: milliseconds, least: 4,
-    lines: [["latest of a timer’s calls", ({ lagMs }) => lagMs]],
+    lines: [["a timer was late by", ({ lagMs }) => lagMs]],
   },
   {
-    id: "turns", title: "Turns of the loop", format: rate, least: 20, more: "mean length",
+    id: "turns", title: "Turns of the loop", format: rate, least: 20,
     lines: [["turns", ({ turns }) => turns]],
     note: ({ turnUsMean }) => `each ${microseconds(turnUsMean)} on average`,
   },
@@ -156,42 +157,52 @@ function makeCard(chart) {
   card.append(title, value, plot, legend);
   $("charts").append(card);
 
-  const row = shell.element("tr");
-  row.append(Object.assign(shell.element("th", "", chart.title), { scope: "row" }));
-  const cells = [0, 1, 2].map(() => shell.element("td"));
-  row.append(...cells);
+  const rows = [makeRow(chart.title, "total")];
+  for (const [label] of chart.lines) rows.push(makeRow(label, "part"));
+  return { chart, card, value, top, drawing, area, lines, note, rows };
+}
+
+function makeRow(title, className) {
+  const row = shell.element("tr", className);
+  row.append(Object.assign(shell.element("th", "", title), { scope: "row" }));
+  row.append(...[0, 1, 2].map(() => shell.element("td")));
   $("table").append(row);
-  return { chart, card, value, top, drawing, area, lines, note, row, cells };
+  return row;
 }
 
 const cards = CHARTS.map(makeCard);
 
-function showCard({ chart, card, value, top, drawing, area, lines, note, row, cells }) {
+function showCard({ chart, card, value, top, drawing, area, lines, note, rows }) {
   const { format, isThere = () => true } = chart;
   const total = chart.total ?? chart.lines[0][1];
   const now = past.at(-1);
-  card.hidden = row.hidden = !isThere(now.figures);
+  for (const part of [card, ...rows]) part.hidden = !isThere(now.figures);
   if (card.hidden) return;
-  const x = ({ time }) => WIDE * (1 - (now.time - time) / (SHOWN_S * 1000));
+  const shownMs = Math.max(SHOWN_S_LEAST * 1000, now.time - past[0].time);
+  const x = ({ time }) => WIDE * (1 - (now.time - time) / shownMs);
   const series = chart.lines.map(([, get]) => past.map(({ figures }) => get(figures)));
   const most = Math.max(chart.least, ...series.flat());
   const y = (it) => HIGH - 1 - (HIGH - 6) * it / most;
   series.forEach((values, index) => {
     const points = values.map((it, n) => `${x(past[n]).toFixed(1)} ${y(it).toFixed(1)}`);
-    lines[index].path.setAttribute("d", `M${points.join("L")}`);
-    if (!index) area.setAttribute("d", `M${x(past[0]).toFixed(1)} ${HIGH}L${points.join("L")}L${WIDE} ${HIGH}Z`);
     lines[index].figure.textContent = format(values.at(-1));
+    lines[index].path.setAttribute("d", `M${points.join("L")}`);
+    if (index) return;
+    const [start, end] = [`${x(past[0]).toFixed(1)} ${HIGH}`, `${WIDE} ${HIGH}`];
+    area.setAttribute("d", `M${[start, ...points, end].join("L")}Z`);
   });
-  const totals = past.map(({ figures }) => total(figures));
-  const [least, greatest] = [Math.min(...totals), Math.max(...totals)];
-  value.textContent = format(total(now.figures));
+  const all = [past.map(({ figures }) => total(figures)), ...series];
+  all.forEach((values, index) => {
+    const [least, greatest] = [Math.min(...values), Math.max(...values)];
+    const texts = [values.at(-1), least, greatest].map(format);
+    texts.forEach((text, n) => (rows[index].children[n + 1].textContent = text));
+  });
+  const [, current, least, greatest] = [...rows[0].children].map((it) => it.textContent);
+  value.textContent = current;
   top.textContent = format(most);
   if (chart.note) note.textContent = chart.note(now.figures);
-  drawing.setAttribute("aria-label", `${chart.title}: now ${value.textContent}, ` +
-    `between ${format(least)} and ${format(greatest)} before`);
-  cells[0].textContent = value.textContent;
-  cells[1].textContent = format(least);
-  cells[2].textContent = format(greatest);
+  drawing.setAttribute("aria-label",
+    `${chart.title}: now ${current}, between ${least} and ${greatest} before`);
 }
 
 function showFacts(figures) {
@@ -223,6 +234,11 @@ function showMemory(figures) {
   // Of a few, whole pages of memory would say nothing.
   $("each").textContent = more >= 5 ? bytes(moreBytes / more) : "–";
 }
+
+// What came before may have been another process.
+socket.on("connect", () => {
+  first = undefined;
+});
 
 socket.on("figures", (figures) => {
   const time = performance.now();
@@ -277,7 +293,7 @@ function setChatter(on) {
   let count = 0;
   chatterTimer = setInterval(() => {
     count = (count + 1) % 1000;
-    for (const it of crowd) if (it.connected) it.volatile.emit("chatter", count);
+    for (const it of crowd) if (it.connected) it.emit("chatter", count, () => {});
   }, CHATTER_MS);
 }
 
