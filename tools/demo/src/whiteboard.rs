@@ -134,7 +134,9 @@ fn draw(site: &mut Site, socket: Socket<'_, Site>, (drawn,): (Drawn,)) {
     // Its artist has it on the board already, and learns its number.
     socket.reply(stroke.id);
     let artist = socket.data.whiteboard.artist;
-    socket.broadcast().emit("stroke", (artist, pointer, &stroke));
+    socket
+        .broadcast()
+        .emit("stroke", (artist, pointer, &stroke));
     if let Some(oldest) = board.add(stroke) {
         socket.io().emit("forget", oldest);
     }
