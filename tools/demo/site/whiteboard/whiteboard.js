@@ -32,6 +32,9 @@ const ANSWER_MS_MAX = 2000;
 const HEARTBEAT_MS = 1000;
 const SHOWN_MS = 10_000; // of latencies
 const SAMPLES_MAX = 4000;
+// Beyond these, a peer does not tell the truth.
+const GAP_MAX = 100_000;
+const AGE_MS_MAX = 60_000;
 const KEYBOARD = 8, FLOOD = 9; // numbers of pointers that are no fingers
 const FLOOD_MOVES = 8; // in a frame
 const FLOOD_MS_MAX = 10_000;
@@ -114,13 +117,15 @@ function tellMove(pointers = [...mine.values()].map((it) => [it.pointer, it.at, 
 socket.on("move", (id, number, at, pointers) => {
   const artist = artists.get(id);
   if (!artist) return;
-  const lost = artist.next === undefined ? 0 : Math.max(0, number - artist.next);
+  const gap = artist.next === undefined ? 0 : number - artist.next;
+  const lost = gap > 0 && gap < GAP_MAX ? gap : 0;
   artist.next = number + 1;
   artist.seen++;
   artist.missed += lost;
   if (lost) note(losses, lost);
   // An estimate may be a little off, and then what has just been sent comes from the future.
-  if (at && clock) note(ages, Math.max(0, serverNow() - at));
+  const age = Math.max(0, serverNow() - at);
+  if (at && clock && age < AGE_MS_MAX) note(ages, age);
   artist.pointers = pointers;
   for (const [pointer, point, draws] of pointers) {
     if (!draws) continue;
