@@ -5,7 +5,7 @@
  *
  *   cases({ test, openPage, site, assert })
  *       test(name, fn) registers a case. openPage(path, options) opens a page of the site in a
- *       window of its own, which shares nothing with another, and returns { page, context, errors }.
+ *       window of its own, which shares nothing with another: { page, context, errors }.
  *   screenshot({ openPage, site })
  *       optional; returns the page, or the pages, in a state that is good to look at.
  *

@@ -1,10 +1,35 @@
 // The entry page, and what shell.js gives every page: menu, connection, source.
 
-export function cases({ test, openPage, assert }) {
+import { readdirSync } from "node:fs";
+
+/** All demos that have a page: each has a module beside this one. */
+const DEMOS = readdirSync(new URL(".", import.meta.url))
+  .filter((file) => file.endsWith(".mjs") && file !== "home.mjs")
+  .map((file) => file.slice(0, -".mjs".length));
+
+export function cases({ test, openPage, site, assert }) {
+  for (const demo of DEMOS) {
+    test(`${demo} is in the menu, shows its source, and fits on every screen`, async () => {
+      const { page, context } = await openPage(`/${demo}/`);
+      assert.equal(await page.locator("#menu [aria-current]").count(), 1);
+      assert.equal(await page.locator("h1").count(), 1);
+      const source = await context.request.get(`${site}/source/${demo}.rs`);
+      assert.match(source.headers()["content-type"], /^text\/plain/);
+      assert.match(await source.text(), /pub fn register\(/);
+      await page.waitForSelector('#status[data-state="connected"]');
+      for (const width of [320, 390, 600, 768, 1000, 1060, 1280]) {
+        await page.setViewportSize({ width, height: 800 });
+        const wide = await page.evaluate(() => document.documentElement.scrollWidth);
+        assert.ok(wide <= width, `${wide} pixels on a screen of ${width}`);
+      }
+    });
+  }
+
   test("the entry page has a card for each demo of the menu", async () => {
     const { page } = await openPage("/", { viewport: { width: 1280, height: 800 } });
-    const menu = await page.locator("#menu a").evaluateAll((all) => all.map((it) => it.pathname));
-    const cards = await page.locator(".cards h3 a").evaluateAll((all) => all.map((it) => it.pathname));
+    const paths = (all) => all.map((it) => it.pathname);
+    const menu = await page.locator("#menu a").evaluateAll(paths);
+    const cards = await page.locator(".cards h3 a").evaluateAll(paths);
     assert.equal(menu.length, 7);
     assert.deepEqual(cards, menu);
     assert.equal(await page.locator("#status").count(), 0, "nothing is connected here");

@@ -31,7 +31,10 @@ const shell = (() => {
   ];
 
   const TRANSPORTS = {
-    upgrade: { transports: ["polling", "websocket"], title: "Begin with polling, move to WebSocket" },
+    upgrade: {
+      transports: ["polling", "websocket"],
+      title: "Begin with polling, move to WebSocket",
+    },
     websocket: { transports: ["websocket"], title: "WebSocket from the start" },
     polling: { transports: ["polling"], title: "HTTP long-polling only" },
   };
@@ -134,9 +137,10 @@ const shell = (() => {
     });
     const popover = build("div", { id: "connection", popover: "" },
       build("p", { id: "connection-text" }),
-      build("div", { class: "choices", role: "group", "aria-label": "Transports to use" }, ...links),
-      element("p", "", "How the next connection is made: over HTTP long-polling, over a WebSocket, " +
-        "or from one to the other."));
+      build("div", { class: "choices", role: "group", "aria-label": "Transports to use" },
+        ...links),
+      element("p", "", "How the next connection is made: over HTTP long-polling, over a " +
+        "WebSocket, or from one to the other."));
     // A live region counts only while it is displayed, which a popover mostly is not.
     return [build("p", { id: "said", class: "sr", role: "status" }), button, popover];
   }
@@ -173,30 +177,37 @@ const shell = (() => {
   // Source.
 
   const KEYWORDS = {
-    rs: "as async await break const continue crate dyn else enum false fn for if impl in let loop " +
-      "match mod move mut pub ref return self static struct super trait true type use where while",
-    js: "async await break case catch class const continue delete else export extends false finally " +
-      "for function if import in instanceof let new null of return static super switch this throw " +
-      "true try typeof undefined void while yield",
+    rs: "as async await break const continue crate dyn else enum false fn for if impl in let " +
+      "loop match mod move mut pub ref return self static struct super trait true type use " +
+      "where while",
+    js: "async await break case catch class const continue delete else export extends false " +
+      "finally for function if import in instanceof let new null of return static super switch " +
+      "this throw true try typeof undefined void while yield",
   };
-  const KEYWORD_SETS = Object.fromEntries(
-    Object.entries(KEYWORDS).map(([language, words]) => [language, new Set(words.split(" "))]));
-  // A comment, a text (or a character, which is not the apostrophe of a lifetime), or a word.
+  /** What has a colour: a comment, a text, or a word and whether it is called. */
   const TOKENS = {
-    rs: /(\/\/[^\n]*)|(b?"(?:[^"\\]|\\[^])*"|'(?:[^'\\\n]|\\[^'\n]+)')|(\b[A-Za-z_]\w*\b)(?=(!?\(|::<)?)/g,
-    js: /(\/\/[^\n]*|\/\*[^]*?\*\/)|("(?:[^"\\\n]|\\.)*"|`(?:[^`\\]|\\[^])*`)|(\b[A-Za-z_$][\w$]*)(?=(\()?)/g,
+    // A character is no text if it is the name of a lifetime.
+    rs: token(/\/\/[^\n]*/, /b?"(?:[^"\\]|\\[^])*"|'(?:[^'\\\n]|\\[^'\n]+)'/, /!?\(|::</),
+    js: token(/\/\/[^\n]*|\/\*[^]*?\*\//, /"(?:[^"\\\n]|\\.)*"|`(?:[^`\\]|\\[^])*`/, /\(/),
   };
+
+  function token(comment, text, call) {
+    const word = /\b[A-Za-z_$][\w$]*/;
+    return new RegExp(
+      `(${comment.source})|(${text.source})|(${word.source})(?=(${call.source})?)`, "g");
+  }
 
   /** The text as nodes; a span around whatever has a colour. */
   function highlight(text, language) {
     const nodes = [];
+    const keywords = new Set(KEYWORDS[language].split(" "));
     let end = 0;
     for (const match of text.matchAll(TOKENS[language])) {
       const [whole, comment, string, word, call] = match;
       let kind;
       if (comment) kind = "c";
       else if (string) kind = "s";
-      else if (KEYWORD_SETS[language].has(word)) kind = "k";
+      else if (keywords.has(word)) kind = "k";
       else if (/^[A-Z]/.test(word)) kind = "t";
       else if (call) kind = "f";
       if (!kind) continue;

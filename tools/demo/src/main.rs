@@ -4,9 +4,12 @@
 //! `demo [--host ADDRESS] [--port NUMBER]`, or the environment's `HOST` and `PORT`.
 
 mod chat;
+mod hugs;
 mod inside;
 mod options;
+mod simple;
 mod site;
+mod tweets;
 mod whiteboard;
 
 use std::{

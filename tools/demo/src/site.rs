@@ -5,12 +5,14 @@
 
 use emio::{App, Files, Server};
 
-use crate::{chat, inside, whiteboard};
+use crate::{chat, hugs, inside, simple, tweets, whiteboard};
 
 /// The state of all demos.
 #[derive(Default)]
 pub struct Site {
     pub chat: chat::Chat,
+    pub hugs: hugs::Hugs,
+    pub tweets: tweets::Tweets,
     pub whiteboard: whiteboard::Whiteboard,
     pub inside: inside::Inside,
 }
@@ -18,7 +20,7 @@ pub struct Site {
 /// What the demos know of one socket. It is in one namespace, so that only one field is ever used.
 #[derive(Default)]
 pub struct Visitor {
-    pub chat: chat::User,
+    pub tweets: tweets::Watcher,
     pub whiteboard: whiteboard::Drawing,
 }
 
@@ -29,9 +31,17 @@ impl App for Site {
 /// Teaches a server all demos.
 pub fn register(io: &mut Server<Site>) {
     io.serve_files("/", pages());
+    simple::register(io);
     chat::register(io);
+    hugs::register(io);
+    tweets::register(io);
     whiteboard::register(io);
     inside::register(io);
+}
+
+/// What somebody wrote, without the space around it, and cut after so many characters.
+pub fn cut(text: &str, chars_max: usize) -> String {
+    text.trim().chars().take(chars_max).collect()
 }
 
 /// The pages, and the source that each of them shows.
@@ -50,6 +60,23 @@ fn pages() -> Files {
     files.insert("/shell.js", JS, include_str!("../site/shell.js"));
 
     files.insert(
+        "/simple/index.html",
+        HTML,
+        include_str!("../site/simple/index.html"),
+    );
+    files.insert(
+        "/simple/simple.css",
+        CSS,
+        include_str!("../site/simple/simple.css"),
+    );
+    files.insert(
+        "/simple/simple.js",
+        JS,
+        include_str!("../site/simple/simple.js"),
+    );
+    files.insert("/source/simple.rs", TEXT, include_str!("simple.rs"));
+
+    files.insert(
         "/chat/index.html",
         HTML,
         include_str!("../site/chat/index.html"),
@@ -57,6 +84,32 @@ fn pages() -> Files {
     files.insert("/chat/chat.css", CSS, include_str!("../site/chat/chat.css"));
     files.insert("/chat/chat.js", JS, include_str!("../site/chat/chat.js"));
     files.insert("/source/chat.rs", TEXT, include_str!("chat.rs"));
+
+    files.insert(
+        "/hugs/index.html",
+        HTML,
+        include_str!("../site/hugs/index.html"),
+    );
+    files.insert("/hugs/hugs.css", CSS, include_str!("../site/hugs/hugs.css"));
+    files.insert("/hugs/hugs.js", JS, include_str!("../site/hugs/hugs.js"));
+    files.insert("/source/hugs.rs", TEXT, include_str!("hugs.rs"));
+
+    files.insert(
+        "/tweets/index.html",
+        HTML,
+        include_str!("../site/tweets/index.html"),
+    );
+    files.insert(
+        "/tweets/tweets.css",
+        CSS,
+        include_str!("../site/tweets/tweets.css"),
+    );
+    files.insert(
+        "/tweets/tweets.js",
+        JS,
+        include_str!("../site/tweets/tweets.js"),
+    );
+    files.insert("/source/tweets.rs", TEXT, include_str!("tweets.rs"));
 
     files.insert(
         "/whiteboard/index.html",

@@ -12,7 +12,7 @@ use std::{
 use emio::{Reason, Server, Socket};
 use serde::{Deserialize, Serialize};
 
-use crate::site::Site;
+use crate::site::{Site, cut};
 
 /// What all artists share.
 pub struct Whiteboard {
@@ -103,7 +103,7 @@ fn enter(site: &mut Site, socket: Socket<'_, Site>) {
 }
 
 fn introduce(site: &mut Site, socket: Socket<'_, Site>, (artist,): (Artist,)) {
-    let name: String = artist.name.trim().chars().take(NAME_CHARS_MAX).collect();
+    let name = cut(&artist.name, NAME_CHARS_MAX);
     if name.is_empty() || artist.color >= COLORS {
         return;
     }
