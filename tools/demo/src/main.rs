@@ -7,10 +7,12 @@
 mod chat;
 mod dashboard;
 mod hugs;
+mod inside;
 mod options;
 mod simple;
 mod site;
 mod tweets;
+mod whiteboard;
 
 use std::{
     net::{IpAddr, Ipv4Addr, TcpListener},
