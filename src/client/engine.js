@@ -9,7 +9,7 @@
 // Not here: which transport, and how to change it (upgrade.js, which brings `_open`).
 
 import { Emitter } from "./emitter.js";
-import { isSecure, parseUrl } from "./url.js";
+import { parseUrl } from "./url.js";
 
 const engines = new Set(); // those of this page that are not closed
 
@@ -23,7 +23,7 @@ export class Engine extends Emitter {
     this._manager = manager;
     const { host = location.hostname, hostname = host, port = location.port, secure } = opts;
     const url = parseUrl(uri ?? `//${hostname}:${port}`);
-    const isUrlSecure = isSecure(url.protocol);
+    const isUrlSecure = /[ps]s:/.test(url.protocol); // https: or wss:
     this.secure = uri ? isUrlSecure : secure ?? isUrlSecure;
     this.hostname = url.hostname;
     this.port = url.port;
@@ -152,8 +152,8 @@ const listen = (type, run) =>
 
 // Some browsers notice only minutes later that a connection has gone with its network.
 listen("offline", (engine) => {
-  const details = { description: "network connection lost" };
-  if (engine.hostname !== "localhost") engine._onClose("transport close", details);
+  if (engine.hostname === "localhost") return;
+  engine._onClose("transport close", { description: "network connection lost" });
 });
 
 listen("beforeunload", ({ opts, transport }) => opts.closeOnBeforeunload && transport._leave());

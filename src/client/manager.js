@@ -10,7 +10,7 @@ import { FULL } from "./features.js";
 import { Decoder, Encoder } from "./parser.js";
 import { Engine } from "./session.js";
 import { Socket } from "./socket.js";
-import { timersOf } from "./timers.js";
+import { NATIVE_TIMERS } from "./timers.js";
 
 /** Options that are methods as well: without an argument they tell, with one they set. */
 const SETTINGS = {
@@ -38,7 +38,7 @@ export class Manager extends Emitter {
     this.uri = uri;
     this.opts = opts ??= {};
     for (const name in SETTINGS) this._settings[name] = opts[name] ?? SETTINGS[name];
-    this._timers = timersOf(opts);
+    this._timers = FULL && opts.useNativeTimers ? NATIVE_TIMERS : globalThis;
     this.encoder = new ((FULL && opts.parser?.Encoder) || Encoder)();
     this.decoder = new ((FULL && opts.parser?.Decoder) || Decoder)();
     this.decoder.on("decoded", (packet) => {
@@ -95,10 +95,8 @@ export class Manager extends Emitter {
     this.#done?.();
     const attempts = this.#attempts;
     this.#attempts = 0;
-    if (this._reconnecting) {
-      this._reconnecting = false;
-      this._fire("reconnect", attempts);
-    }
+    this._reconnecting = false;
+    if (attempts) this._fire("reconnect", attempts);
   }
 
   _onData(data) {

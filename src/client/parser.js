@@ -43,10 +43,13 @@ export class Decoder extends Emitter {
     // Texts begin packets, bytes continue them.
     if (isText === !!this.#head) fail();
     if (isText) {
-      this.#head = /^([0-6])(?:(\d+)-)?(?:(\/[^,]*),?)?(\d+)?(.*)$/s.exec(message) ?? fail();
+      this.#head =
+        /^([0-6])(?:([1-9]\d*)-)?(?:(\/[^,]*),?)?(\d+)?(.*)$/s.exec(message) ?? fail();
       this.#attachments = [];
     } else this.#attachments.push(message);
     const [, kind, count, nsp = "/", id, json] = this.#head;
+    // Some types have attachments, and the others have none.
+    if (!count === kind > 4) fail();
     const attachments = this.#attachments;
     if (attachments.length < count) return;
     this.destroy();

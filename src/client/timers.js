@@ -1,10 +1,8 @@
-// The timers to use: those of now, which a test may have replaced, or the browser's own.
+// The browser's own timers, in case a test replaces the global ones.
 
 import { FULL } from "./features.js";
 
-const NATIVE = FULL && {
+export const NATIVE_TIMERS = FULL && {
   setTimeout: setTimeout.bind(globalThis),
   clearTimeout: clearTimeout.bind(globalThis),
 };
-
-export const timersOf = (opts) => (FULL && opts.useNativeTimers ? NATIVE : globalThis);

@@ -41,9 +41,9 @@ export class UpgradingEngine extends Engine {
     const { transport, transports } = this;
     webSocketWorked = transport.name === "websocket";
     super._onHandshake(handshake);
-    if (this.readyState !== "open" || this.opts.upgrade === false || !transport.pause) return;
-    const name = handshake.upgrades.find((it) => transports.includes(it));
-    if (name) this.#probe(this.#create(name));
+    const mayUpgrade = this.opts.upgrade !== false && transport.pause;
+    const name = mayUpgrade && handshake.upgrades.find((it) => transports.includes(it));
+    if (name && this.readyState === "open") this.#probe(this.#create(name));
   }
 
   _onError(err) {

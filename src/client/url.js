@@ -4,6 +4,3 @@
 export function parseUrl(url) {
   return new URL(/^\/|:\/\//.test(url) ? url : "//" + (url || location.host), location);
 }
-
-/** Whether it is `https:` or `wss:`. */
-export const isSecure = (protocol) => /[ps]s:/.test(protocol);

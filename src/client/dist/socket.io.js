@@ -112,10 +112,13 @@
       // Texts begin packets, bytes continue them.
       if (isText === !!this.#head) fail();
       if (isText) {
-        this.#head = /^([0-6])(?:(\d+)-)?(?:(\/[^,]*),?)?(\d+)?(.*)$/s.exec(message) ?? fail();
+        this.#head =
+          /^([0-6])(?:([1-9]\d*)-)?(?:(\/[^,]*),?)?(\d+)?(.*)$/s.exec(message) ?? fail();
         this.#attachments = [];
       } else this.#attachments.push(message);
       const [, kind, count, nsp = "/", id, json] = this.#head;
+      // Some types have attachments, and the others have none.
+      if (!count === kind > 4) fail();
       const attachments = this.#attachments;
       if (attachments.length < count) return;
       this.destroy();
@@ -145,9 +148,6 @@
     return new URL(/^\/|:\/\//.test(url) ? url : "//" + (url || location.host), location);
   }
 
-  /** Whether it is `https:` or `wss:`. */
-  const isSecure = (protocol) => /[ps]s:/.test(protocol);
-
   // One Engine.IO session over one transport. Engine.IO protocol, revision 4.
   //
   //     opening ──handshake──▶ open ──close()──▶ closing ──queue written──▶ closed
@@ -171,7 +171,7 @@
       this._manager = manager;
       const { host = location.hostname, hostname = host, port = location.port, secure } = opts;
       const url = parseUrl(uri ?? `//${hostname}:${port}`);
-      const isUrlSecure = isSecure(url.protocol);
+      const isUrlSecure = /[ps]s:/.test(url.protocol); // https: or wss:
       this.secure = uri ? isUrlSecure : secure ?? isUrlSecure;
       this.hostname = url.hostname;
       this.port = url.port;
@@ -300,8 +300,8 @@
 
   // Some browsers notice only minutes later that a connection has gone with its network.
   listen("offline", (engine) => {
-    const details = { description: "network connection lost" };
-    if (engine.hostname !== "localhost") engine._onClose("transport close", details);
+    if (engine.hostname === "localhost") return;
+    engine._onClose("transport close", { description: "network connection lost" });
   });
 
   listen("beforeunload", ({ opts, transport }) => opts.closeOnBeforeunload && transport._leave());
@@ -591,9 +591,9 @@
       const { transport, transports } = this;
       webSocketWorked = transport.name === "websocket";
       super._onHandshake(handshake);
-      if (this.readyState !== "open" || this.opts.upgrade === false || !transport.pause) return;
-      const name = handshake.upgrades.find((it) => transports.includes(it));
-      if (name) this.#probe(this.#create(name));
+      const mayUpgrade = this.opts.upgrade !== false && transport.pause;
+      const name = mayUpgrade && handshake.upgrades.find((it) => transports.includes(it));
+      if (name && this.readyState === "open") this.#probe(this.#create(name));
     }
 
     _onError(err) {
@@ -916,15 +916,13 @@
     });
   }
 
-  // The timers to use: those of now, which a test may have replaced, or the browser's own.
+  // The browser's own timers, in case a test replaces the global ones.
 
 
-  const NATIVE = {
+  const NATIVE_TIMERS = {
     setTimeout: setTimeout.bind(globalThis),
     clearTimeout: clearTimeout.bind(globalThis),
   };
-
-  const timersOf = (opts) => (opts.useNativeTimers ? NATIVE : globalThis);
 
   // One connection, opened again whenever it is lost, and the sockets that share it.
   //
@@ -960,7 +958,7 @@
       this.uri = uri;
       this.opts = opts ??= {};
       for (const name in SETTINGS) this._settings[name] = opts[name] ?? SETTINGS[name];
-      this._timers = timersOf(opts);
+      this._timers = opts.useNativeTimers ? NATIVE_TIMERS : globalThis;
       this.encoder = new ((opts.parser?.Encoder) || Encoder)();
       this.decoder = new ((opts.parser?.Decoder) || Decoder)();
       this.decoder.on("decoded", (packet) => {
@@ -1017,10 +1015,8 @@
       this.#done?.();
       const attempts = this.#attempts;
       this.#attempts = 0;
-      if (this._reconnecting) {
-        this._reconnecting = false;
-        this._fire("reconnect", attempts);
-      }
+      this._reconnecting = false;
+      if (attempts) this._fire("reconnect", attempts);
     }
 
     _onData(data) {
