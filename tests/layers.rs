@@ -60,7 +60,7 @@ const LAYERS: [&[&str]; 7] = [
         "hub/volatile",
     ],
     &[
-        "adopt", "app", "dispatch", "outbox", "raw", "request", "socket", "to", "token",
+        "adopt", "app", "dispatch", "outbox", "raw", "request", "socket", "stream", "to", "token",
     ],
     &[
         "crank/mod",
@@ -68,6 +68,7 @@ const LAYERS: [&[&str]; 7] = [
         "crank/hooks",
         "crank/root",
         "crank/setup",
+        "crank/streams",
         "crank/wishes",
         "handle",
     ],
@@ -85,7 +86,14 @@ const PACKAGES: [(&str, &[&str]); 11] = [
     ("sha1", &["codec/ws", "files"]),
     (
         "base64",
-        &["codec/ws", "codec/eio", "id", "files", "hub/recovery"],
+        &[
+            "codec/ws",
+            "codec/eio",
+            "id",
+            "files",
+            "hub/recovery",
+            "stream",
+        ],
     ),
     (
         "serde_json",
@@ -96,6 +104,7 @@ const PACKAGES: [(&str, &[&str]); 11] = [
             "app",
             "handshake",
             "engine/refusals",
+            "stream",
             "to",
         ],
     ),
@@ -103,11 +112,13 @@ const PACKAGES: [(&str, &[&str]); 11] = [
         "serde",
         &[
             "codec/json",
+            "crank/streams",
             "args",
             "id",
             "outbox",
             "token",
             "socket",
+            "stream",
             "to",
             "handle",
             "fuzzing",
