@@ -1,47 +1,59 @@
-//! The chat: everyone who has the page open talks to everyone. The contract with the page is
-//! written at the top of `site/chat/chat.js`.
+//! The chat: everyone who has the page open talks to everyone, and sees who is there. The contract
+//! with the page is written at the top of `site/chat/chat.js`.
 
-use emio::{Bytes, Reason, Server, Socket};
+use std::collections::BTreeMap;
+
+use emio::{Bytes, Reason, Server, Socket, SocketId};
 use serde::{Deserialize, Serialize};
 
-use crate::site::Site;
+use crate::site::{Site, cut};
 
 /// What all users share.
 #[derive(Default)]
 pub struct Chat {
-    users: usize,
+    /// Those who gave a name. Who leaves is removed, so there are never more than connections.
+    names: BTreeMap<SocketId, String>,
     messages: u64,
 }
 
-/// What the server knows of one user.
-#[derive(Default)]
-pub struct User {
-    name: Option<String>,
+#[derive(Serialize)]
+struct User<'a> {
+    id: SocketId,
+    name: &'a str,
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Presence<'a> {
+struct Welcome<'a> {
+    num_users: usize,
+    users: Vec<User<'a>>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Added<'a> {
+    id: SocketId,
     name: &'a str,
     num_users: usize,
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Welcome {
+struct Removed {
+    id: SocketId,
     num_users: usize,
 }
 
 #[derive(Serialize)]
 struct Text<'a> {
-    from: &'a str,
-    text: &'a str,
+    from: User<'a>,
+    text: String,
     id: u64,
 }
 
 #[derive(Serialize)]
 struct Typing<'a> {
-    name: &'a str,
+    from: User<'a>,
     typing: bool,
 }
 
@@ -53,8 +65,8 @@ struct Picture {
 
 #[derive(Serialize)]
 struct Shown<'a> {
-    from: &'a str,
-    r#type: &'a str,
+    from: User<'a>,
+    r#type: String,
     bytes: Bytes,
 }
 
@@ -68,67 +80,95 @@ pub fn register(io: &mut Server<Site>) {
     chat.on_disconnect(leave);
 }
 
+impl Chat {
+    /// Who this is, once they gave a name.
+    fn user(&self, id: SocketId) -> Option<User<'_>> {
+        let name = self.names.get(&id)?;
+        Some(User { id, name })
+    }
+}
+
 fn add_user(site: &mut Site, socket: Socket<'_, Site>, (name,): (String,)) {
-    if socket.data.chat.name.is_some() {
+    let id = socket.id();
+    let name = cut(&name, NAME_CHARS_MAX);
+    let names = &mut site.chat.names;
+    if name.is_empty() || names.contains_key(&id) {
         return;
     }
-    let name: String = name.trim().chars().take(NAME_CHARS_MAX).collect();
-    site.chat.users += 1;
-    let num_users = site.chat.users;
-    socket.reply(Welcome { num_users });
-    let presence = Presence {
-        name: &name,
-        num_users,
-    };
-    socket.broadcast().emit("user joined", presence);
-    socket.data.chat.name = Some(name);
+    let num_users = names.len() + 1;
+    socket.broadcast().emit(
+        "user.add",
+        Added {
+            id,
+            name: &name,
+            num_users,
+        },
+    );
+    let others = names.iter().map(|(&id, name)| User { id, name });
+    let users = others.take(USERS_LISTED_MAX).collect();
+    socket.reply(Welcome { num_users, users });
+    names.insert(id, name);
 }
 
 fn message(site: &mut Site, socket: Socket<'_, Site>, (text,): (String,)) {
-    let Some(from) = &socket.data.chat.name else {
+    let text = cut(&text, TEXT_CHARS_MAX);
+    let Some(from) = site.chat.user(socket.id()).filter(|_| !text.is_empty()) else {
         return;
     };
+    let id = site.chat.messages;
+    socket.io().emit("chat message", Text { from, text, id });
     site.chat.messages += 1;
-    let text = Text {
-        from,
-        text: &text,
-        id: site.chat.messages,
-    };
-    socket.io().emit("chat message", text);
 }
 
-fn image(_: &mut Site, socket: Socket<'_, Site>, (picture,): (Picture,)) {
-    let Some(from) = &socket.data.chat.name else {
+fn image(site: &mut Site, socket: Socket<'_, Site>, (picture,): (Picture,)) {
+    let Picture { r#type, bytes } = picture;
+    let is_shown = IMAGE_TYPES.contains(&&*r#type) && bytes.len() <= IMAGE_BYTES_MAX;
+    let Some(from) = site.chat.user(socket.id()).filter(|_| is_shown) else {
         return;
     };
-    let Picture { r#type, bytes } = picture;
     let shown = Shown {
         from,
-        r#type: &r#type,
+        r#type,
         bytes,
     };
     socket.io().emit("chat image", shown);
 }
 
-fn typing(_: &mut Site, socket: Socket<'_, Site>, (typing,): (bool,)) {
-    let Some(name) = &socket.data.chat.name else {
+fn typing(site: &mut Site, socket: Socket<'_, Site>, (typing,): (bool,)) {
+    let Some(from) = site.chat.user(socket.id()) else {
         return;
     };
-    let typing = Typing { name, typing };
+    let typing = Typing { from, typing };
     socket.broadcast().volatile().emit("typing", typing);
 }
 
 fn leave(site: &mut Site, socket: Socket<'_, Site>, _: Reason) {
-    let Some(name) = &socket.data.chat.name else {
-        return;
-    };
-    site.chat.users -= 1;
-    let presence = Presence {
-        name,
-        num_users: site.chat.users,
-    };
-    socket.broadcast().emit("user left", presence);
+    let id = socket.id();
+    if site.chat.names.remove(&id).is_some() {
+        let num_users = site.chat.names.len();
+        socket
+            .broadcast()
+            .emit("user.remove", Removed { id, num_users });
+    }
 }
 
 /// Longer names are cut.
 const NAME_CHARS_MAX: usize = 32;
+
+/// Longer messages are cut.
+const TEXT_CHARS_MAX: usize = 4_000;
+
+/// A newcomer is told no more names than these, but how many there are.
+const USERS_LISTED_MAX: usize = 200;
+
+/// Larger pictures are not passed on; the page makes them smaller.
+const IMAGE_BYTES_MAX: usize = 750_000;
+
+/// Nor are those that a browser would not show.
+const IMAGE_TYPES: [&str; 5] = [
+    "image/png",
+    "image/jpeg",
+    "image/gif",
+    "image/webp",
+    "image/avif",
+];

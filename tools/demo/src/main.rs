@@ -4,8 +4,11 @@
 //! `demo [--host ADDRESS] [--port NUMBER]`, or the environment's `HOST` and `PORT`.
 
 mod chat;
+mod hugs;
 mod options;
+mod simple;
 mod site;
+mod tweets;
 
 use std::{
     net::{IpAddr, Ipv4Addr, TcpListener},

@@ -5,18 +5,20 @@
 
 use emio::{App, Files, Server};
 
-use crate::chat;
+use crate::{chat, hugs, simple, tweets};
 
 /// The state of all demos.
 #[derive(Default)]
 pub struct Site {
     pub chat: chat::Chat,
+    pub hugs: hugs::Hugs,
+    pub tweets: tweets::Tweets,
 }
 
 /// What the demos know of one socket. It is in one namespace, so that only one field is ever used.
 #[derive(Default)]
 pub struct Visitor {
-    pub chat: chat::User,
+    pub tweets: tweets::Watcher,
 }
 
 impl App for Site {
@@ -26,7 +28,15 @@ impl App for Site {
 /// Teaches a server all demos.
 pub fn register(io: &mut Server<Site>) {
     io.serve_files("/", pages());
+    simple::register(io);
     chat::register(io);
+    hugs::register(io);
+    tweets::register(io);
+}
+
+/// What somebody wrote, without the space around it, and cut after so many characters.
+pub fn cut(text: &str, chars_max: usize) -> String {
+    text.trim().chars().take(chars_max).collect()
 }
 
 /// The pages, and the source that each of them shows.
@@ -35,11 +45,31 @@ fn pages() -> Files {
     const CSS: &str = "text/css; charset=utf-8";
     const JS: &str = "text/javascript; charset=utf-8";
     const TEXT: &str = "text/plain; charset=utf-8";
+    const SVG: &str = "image/svg+xml";
     let mut files = Files::new();
 
     files.insert("/index.html", HTML, include_str!("../site/index.html"));
+    files.insert("/home.css", CSS, include_str!("../site/home.css"));
+    files.insert("/icon.svg", SVG, include_str!("../site/icon.svg"));
     files.insert("/shell.css", CSS, include_str!("../site/shell.css"));
     files.insert("/shell.js", JS, include_str!("../site/shell.js"));
+
+    files.insert(
+        "/simple/index.html",
+        HTML,
+        include_str!("../site/simple/index.html"),
+    );
+    files.insert(
+        "/simple/simple.css",
+        CSS,
+        include_str!("../site/simple/simple.css"),
+    );
+    files.insert(
+        "/simple/simple.js",
+        JS,
+        include_str!("../site/simple/simple.js"),
+    );
+    files.insert("/source/simple.rs", TEXT, include_str!("simple.rs"));
 
     files.insert(
         "/chat/index.html",
@@ -49,6 +79,32 @@ fn pages() -> Files {
     files.insert("/chat/chat.css", CSS, include_str!("../site/chat/chat.css"));
     files.insert("/chat/chat.js", JS, include_str!("../site/chat/chat.js"));
     files.insert("/source/chat.rs", TEXT, include_str!("chat.rs"));
+
+    files.insert(
+        "/hugs/index.html",
+        HTML,
+        include_str!("../site/hugs/index.html"),
+    );
+    files.insert("/hugs/hugs.css", CSS, include_str!("../site/hugs/hugs.css"));
+    files.insert("/hugs/hugs.js", JS, include_str!("../site/hugs/hugs.js"));
+    files.insert("/source/hugs.rs", TEXT, include_str!("hugs.rs"));
+
+    files.insert(
+        "/tweets/index.html",
+        HTML,
+        include_str!("../site/tweets/index.html"),
+    );
+    files.insert(
+        "/tweets/tweets.css",
+        CSS,
+        include_str!("../site/tweets/tweets.css"),
+    );
+    files.insert(
+        "/tweets/tweets.js",
+        JS,
+        include_str!("../site/tweets/tweets.js"),
+    );
+    files.insert("/source/tweets.rs", TEXT, include_str!("tweets.rs"));
 
     files
 }
