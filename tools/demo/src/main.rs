@@ -8,6 +8,7 @@ mod hugs;
 mod options;
 mod simple;
 mod site;
+mod stream;
 mod tweets;
 
 use std::{

@@ -5,7 +5,7 @@
 
 use emio::{App, Files, Server};
 
-use crate::{chat, hugs, simple, tweets};
+use crate::{chat, hugs, simple, stream, tweets};
 
 /// The state of all demos.
 #[derive(Default)]
@@ -18,6 +18,7 @@ pub struct Site {
 /// What the demos know of one socket. It is in one namespace, so that only one field is ever used.
 #[derive(Default)]
 pub struct Visitor {
+    pub stream: stream::Sender,
     pub tweets: tweets::Watcher,
 }
 
@@ -32,6 +33,7 @@ pub fn register(io: &mut Server<Site>) {
     chat::register(io);
     hugs::register(io);
     tweets::register(io);
+    stream::register(io);
 }
 
 /// What somebody wrote, without the space around it, and cut after so many characters.
@@ -105,6 +107,33 @@ fn pages() -> Files {
         include_str!("../site/tweets/tweets.js"),
     );
     files.insert("/source/tweets.rs", TEXT, include_str!("tweets.rs"));
+
+    files.insert(
+        "/stream/index.html",
+        HTML,
+        include_str!("../site/stream/index.html"),
+    );
+    files.insert(
+        "/stream/stream.css",
+        CSS,
+        include_str!("../site/stream/stream.css"),
+    );
+    files.insert(
+        "/stream/stream.js",
+        JS,
+        include_str!("../site/stream/stream.js"),
+    );
+    files.insert(
+        "/stream/socket.io-stream.js",
+        JS,
+        include_str!("../site/stream/socket.io-stream.js"),
+    );
+    files.insert(
+        "/stream/sha256.js",
+        JS,
+        include_str!("../site/stream/sha256.js"),
+    );
+    files.insert("/source/stream.rs", TEXT, include_str!("stream.rs"));
 
     files
 }
