@@ -6,7 +6,7 @@
 //! chunk: so there is at most one chunk of each stream in memory, however large the file is.
 //!
 //! ```no_run
-//! use emio::{Server, stream::{Flow, Next, Read, Stream}};
+//! use emio::{Server, Socket, stream::{Flow, Next, Read, Stream}};
 //!
 //! fn main() -> std::io::Result<()> {
 //!     let mut io = Server::bind("127.0.0.1:3000", ())?;
@@ -25,11 +25,11 @@
 //!     // ss(socket).emit("download", stream); stream.pipe(file);
 //!     io.on_stream("download", |_, socket, (file,): (Stream,)| {
 //!         let mut chunks = (0..1_000).map(|n| vec![n as u8; 65_536]);
-//!         let next = move |_: &mut (), _: emio::Socket<'_, ()>| match chunks.next() {
+//!         let next = move |_: &mut _, _: Socket<'_, _>| match chunks.next() {
 //!             Some(chunk) => Next::Chunk(chunk.into()),
 //!             None => Next::End,
 //!         };
-//!         file.write(&socket, next, |_, _, _how| ());
+//!         file.write(&socket, next, |_, _, _end| ());
 //!     });
 //!     io.run()
 //! }

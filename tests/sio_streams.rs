@@ -923,6 +923,142 @@ fn a_dropped_credit_ends_by_the_idle_timeout() {
     party.noted(&["up failed: stream timed out"]);
 }
 
+/// Held by every reader and every writer: who was given a stream is told its end, once.
+struct Told(bool);
+
+impl Told {
+    fn tell(&mut self) {
+        assert!(!self.0, "told twice");
+        self.0 = true;
+    }
+}
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        assert!(self.0 || std::thread::panicking(), "not told");
+    }
+}
+
+fn use_stream(socket: &Peer<'_, Log>, file: &Stream, how: u64) {
+    if how & 1 != 0 {
+        let (mut told, mut chunks) = (Told(false), how);
+        file.read(socket, move |_, _, read| {
+            assert!(!told.0, "called after the end");
+            chunks += 1;
+            match read {
+                Read::Chunk(_) if chunks % 3 == 0 => return Flow::Hold,
+                Read::Chunk(_) => {}
+                Read::End | Read::Failed(_) => told.tell(),
+            }
+            Flow::Next
+        });
+    }
+    if how & 2 != 0 {
+        let (mut told, mut asked) = (Told(false), how);
+        let next = move |_: &mut Log, _: Socket<'_, Log>| {
+            asked += 1;
+            match asked % 7 {
+                0 => Next::End,
+                1 => Next::Later,
+                2 => Next::Fail("no".to_owned()),
+                _ => Next::Chunk(b"x".into()),
+            }
+        };
+        file.write(socket, next, move |_, _, _| told.tell());
+    }
+}
+
+#[test]
+fn whatever_is_said_in_whatever_order_each_end_is_told_once() {
+    let mut chunks = 0;
+    for seed in 1..=60 {
+        let mut state = 0x9E37_79B9_7F4A_7C15_u64.wrapping_mul(seed);
+        let mut random = move |below: u64| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            state % below
+        };
+        let limits = Limits {
+            streams_per_socket_max: 3,
+            streams_max: 5,
+            chunk_bytes_max: 4,
+            idle_timeout: ms(500),
+        };
+        let mut party = Party::new(move |io| {
+            io.on_stream("use", |_, socket, (how, file): (u64, Stream)| {
+                use_stream(&socket, &file, how);
+            });
+            io.on(
+                "ask",
+                |_, socket, (how, what, file): (u64, u64, Stream)| match what {
+                    0 => file.resume(&socket),
+                    1 => file.ready(&socket),
+                    2 => file.end(&socket),
+                    3 => file.fail(&socket, "no"),
+                    4 => use_stream(&socket, &Stream::half_open(&socket), how),
+                    5 => socket.disconnect(false),
+                    _ => use_stream(&socket, &file, how),
+                },
+            );
+            io.of("/").stream_limits(limits);
+            io.on_error(|_, _| ());
+        });
+        let mut guests = [Via::WebSocket, Via::Polling].map(|via| party.enter(via).0);
+        // The chunk that was sent last.
+        let mut sent = 0_u64;
+        for _ in 0..300 {
+            let which = random(2) as usize;
+            let guest = guests[which].clone();
+            let (id, how) = (random(5), random(8));
+            let options = match random(2) {
+                0 => "{}",
+                _ => "{\"allowHalfOpen\":true}",
+            };
+            let stream = format!("{{\"$stream\":\"{id}\",\"options\":{options}}}");
+            // One of the server's, perhaps.
+            let id = match random(4) {
+                0 => format!("656d696f-0000-4000-8000-{:012x}", random(9)),
+                _ => id.to_string(),
+            };
+            match random(9) {
+                0 | 1 => party.say(&guest, &format!("2[\"$stream\",\"use\",{how},{stream}]")),
+                2 | 3 => party.say(&guest, &format!("2[\"$stream-read\",\"{id}\"]")),
+                4 => {
+                    let chunk = "x".repeat(how as usize);
+                    let packet = format!("27[\"$stream-write\",\"{id}\",\"{chunk}\"]");
+                    party.say(&guest, &packet);
+                }
+                5 => match random(3) {
+                    0 => party.say(&guest, &format!("2[\"$stream-end\",\"{id}\"]")),
+                    1 => party.say(&guest, &format!("2[\"$stream-error\",\"{id}\",5]")),
+                    _ => party.advance(random(300)),
+                },
+                6 => {
+                    let what = random(30).min(7);
+                    party.say(&guest, &format!("2[\"ask\",{how},{what},{stream}]"));
+                }
+                _ => {
+                    let answer = if how == 0 { "\"no\"" } else { "" };
+                    party.say(&guest, &format!("3{}[{answer}]", sent));
+                }
+            }
+            let heard = party.hear(&guest);
+            for packet in &heard {
+                let ack = packet
+                    .strip_prefix("451-")
+                    .and_then(|rest| rest.split('[').next());
+                sent = ack.map_or(sent, |ack| ack.parse().expect("an id"));
+                chunks += u32::from(ack.is_some());
+            }
+            if heard.iter().any(|packet| packet == "41") {
+                guests[which] = party.enter(Via::WebSocket).0;
+            }
+        }
+    }
+    assert!(chunks > 300, "{chunks} chunks: it went on");
+}
+
 // ---- memory --------------------------------------------------------------------------------------
 
 /// Moves 1 GB in chunks of 256 KiB, and says how much more memory was ever held than before.
