@@ -12,6 +12,10 @@ export function cases({ test, openPage, assert }) {
 
   const newest = (page) => page.locator("#feed li").first().getAttribute("data-id").then(Number);
 
+  /** Where a page shows how often this tweet is liked, and how often that is now. */
+  const likesOf = (id) => `#feed [data-id="${id}"] .like span`;
+  const likes = async (page, id) => Number(await page.textContent(likesOf(id)));
+
   /** Waits until a tweet is shown that is newer than this one. */
   const flows = (page, id) => page.waitForFunction(
     (id) => Number(document.querySelector("#feed li").dataset.id) > id, id);
@@ -62,10 +66,9 @@ export function cases({ test, openPage, assert }) {
     await ada.click("#pause");
     const id = await newest(ada);
     const like = (page) => page.locator(`#feed [data-id="${id}"] .like`);
+    const before = await likes(ada, id);
     await like(ada).click();
-    const count = `#feed [data-id="${id}"] .like span`;
-    await shows(ada, count, "1");
-    await shows(bob, count, "1");
+    for (const page of [ada, bob]) await shows(page, likesOf(id), `${before + 1}`);
     await ada.evaluate((id) => {
       socket.emit("like", id);
       socket.emit("like", -1);
@@ -74,7 +77,7 @@ export function cases({ test, openPage, assert }) {
     }, id);
     await bob.click("#pause");
     await like(bob).click();
-    for (const page of [ada, bob]) await shows(page, count, "2");
+    for (const page of [ada, bob]) await shows(page, likesOf(id), `${before + 2}`);
     assert.equal(await like(ada).getAttribute("aria-pressed"), "true");
   });
 
@@ -89,8 +92,9 @@ export function cases({ test, openPage, assert }) {
     await shows(ada, "#pause-text", "Resume");
     await ada.keyboard.press("Tab");
     const id = await ada.evaluate(() => document.activeElement.closest("li").dataset.id);
+    const before = await likes(ada, id);
     await ada.keyboard.press("Enter");
-    await shows(ada, `#feed [data-id="${id}"] .like span`, "1");
+    await shows(ada, likesOf(id), `${before + 1}`);
   });
 
   test("after a lost connection the tweets flow on, each once", async () => {
@@ -107,9 +111,9 @@ export function cases({ test, openPage, assert }) {
 
   test("who watches is counted, and who leaves no more", async () => {
     const [ada, bob] = [await enter(), await enter()];
-    await bob.waitForFunction(() => Number(document.querySelector("#watchers").textContent) >= 2);
-    const count = Number(await bob.textContent("#watchers"));
-    await shows(ada, "#watchers", `${count}`);
+    await ada.waitForFunction(() => Number(document.querySelector("#watchers").textContent) >= 2);
+    // The server may still count somebody whose window was closed while it polled.
+    const count = Number(await ada.textContent("#watchers"));
     await bob.context().close();
     await ada.waitForFunction(
       (count) => Number(document.querySelector("#watchers").textContent) < count, count);

@@ -1,5 +1,13 @@
 // What the browser tests of the demos share: waiting for what a user would see.
 
+/** A name that nobody else has: the server counts a window that was closed while it polled for up
+ *  to 45 seconds, and so may list whom an earlier case has left behind. */
+export function fresh(name) {
+  return `${name} ${++names}`;
+}
+
+let names = Date.now() % 1_000_000;
+
 /** Waits until an element that matches has exactly this text. */
 export function shows(page, selector, text) {
   return page.waitForFunction(

@@ -59,14 +59,16 @@ struct Typing<'a> {
 
 #[derive(Deserialize)]
 struct Picture {
-    r#type: String,
+    #[serde(rename = "type")]
+    kind: String,
     bytes: Bytes,
 }
 
 #[derive(Serialize)]
 struct Shown<'a> {
     from: User<'a>,
-    r#type: String,
+    #[serde(rename = "type")]
+    kind: String,
     bytes: Bytes,
 }
 
@@ -96,14 +98,12 @@ fn add_user(site: &mut Site, socket: Socket<'_, Site>, (name,): (String,)) {
         return;
     }
     let num_users = names.len() + 1;
-    socket.broadcast().emit(
-        "user.add",
-        Added {
-            id,
-            name: &name,
-            num_users,
-        },
-    );
+    let added = Added {
+        id,
+        name: &name,
+        num_users,
+    };
+    socket.broadcast().emit("user.add", added);
     let others = names.iter().map(|(&id, name)| User { id, name });
     let users = others.take(USERS_LISTED_MAX).collect();
     socket.reply(Welcome { num_users, users });
@@ -112,7 +112,10 @@ fn add_user(site: &mut Site, socket: Socket<'_, Site>, (name,): (String,)) {
 
 fn message(site: &mut Site, socket: Socket<'_, Site>, (text,): (String,)) {
     let text = cut(&text, TEXT_CHARS_MAX);
-    let Some(from) = site.chat.user(socket.id()).filter(|_| !text.is_empty()) else {
+    if text.is_empty() {
+        return;
+    }
+    let Some(from) = site.chat.user(socket.id()) else {
         return;
     };
     let id = site.chat.messages;
@@ -121,17 +124,14 @@ fn message(site: &mut Site, socket: Socket<'_, Site>, (text,): (String,)) {
 }
 
 fn image(site: &mut Site, socket: Socket<'_, Site>, (picture,): (Picture,)) {
-    let Picture { r#type, bytes } = picture;
-    let is_shown = IMAGE_TYPES.contains(&&*r#type) && bytes.len() <= IMAGE_BYTES_MAX;
-    let Some(from) = site.chat.user(socket.id()).filter(|_| is_shown) else {
+    let Picture { kind, bytes } = picture;
+    if !IMAGE_TYPES.contains(&&*kind) || bytes.len() > IMAGE_BYTES_MAX {
+        return;
+    }
+    let Some(from) = site.chat.user(socket.id()) else {
         return;
     };
-    let shown = Shown {
-        from,
-        r#type,
-        bytes,
-    };
-    socket.io().emit("chat image", shown);
+    socket.io().emit("chat image", Shown { from, kind, bytes });
 }
 
 fn typing(site: &mut Site, socket: Socket<'_, Site>, (typing,): (bool,)) {
@@ -146,9 +146,8 @@ fn leave(site: &mut Site, socket: Socket<'_, Site>, _: Reason) {
     let id = socket.id();
     if site.chat.names.remove(&id).is_some() {
         let num_users = site.chat.names.len();
-        socket
-            .broadcast()
-            .emit("user.remove", Removed { id, num_users });
+        let removed = Removed { id, num_users };
+        socket.broadcast().emit("user.remove", removed);
     }
 }
 

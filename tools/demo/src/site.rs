@@ -3,14 +3,17 @@
 //! Each demo is a module with a `register`, a namespace of its own, and a folder of pages of the
 //! same name; its state is a field of [`Site`], what it knows of a socket a field of [`Visitor`].
 
+use std::path::Path;
+
 use emio::{App, Files, Server};
 
-use crate::{chat, hugs, simple, stream, tweets};
+use crate::{chat, dashboard, hugs, simple, stream, tweets};
 
 /// The state of all demos.
 #[derive(Default)]
 pub struct Site {
     pub chat: chat::Chat,
+    pub dashboard: dashboard::Dashboard,
     pub hugs: hugs::Hugs,
     pub tweets: tweets::Tweets,
 }
@@ -18,6 +21,7 @@ pub struct Site {
 /// What the demos know of one socket. It is in one namespace, so that only one field is ever used.
 #[derive(Default)]
 pub struct Visitor {
+    pub dashboard: dashboard::Watcher,
     pub stream: stream::Sender,
     pub tweets: tweets::Watcher,
 }
@@ -26,13 +30,14 @@ impl App for Site {
     type Data = Visitor;
 }
 
-/// Teaches a server all demos.
-pub fn register(io: &mut Server<Site>) {
+/// Teaches a server all demos; `data` is the file of what lasts.
+pub fn register(io: &mut Server<Site>, data: Option<&Path>) {
     io.serve_files("/", pages());
     simple::register(io);
     chat::register(io);
     hugs::register(io);
     tweets::register(io);
+    dashboard::register(io, data);
     stream::register(io);
 }
 
@@ -81,6 +86,33 @@ fn pages() -> Files {
     files.insert("/chat/chat.css", CSS, include_str!("../site/chat/chat.css"));
     files.insert("/chat/chat.js", JS, include_str!("../site/chat/chat.js"));
     files.insert("/source/chat.rs", TEXT, include_str!("chat.rs"));
+
+    files.insert(
+        "/dashboard/index.html",
+        HTML,
+        include_str!("../site/dashboard/index.html"),
+    );
+    files.insert(
+        "/dashboard/dashboard.css",
+        CSS,
+        include_str!("../site/dashboard/dashboard.css"),
+    );
+    files.insert(
+        "/dashboard/dashboard.js",
+        JS,
+        include_str!("../site/dashboard/dashboard.js"),
+    );
+    files.insert("/source/dashboard.rs", TEXT, include_str!("dashboard.rs"));
+    files.insert(
+        "/source/dashboard/store.rs",
+        TEXT,
+        include_str!("dashboard/store.rs"),
+    );
+    files.insert(
+        "/source/dashboard/host.rs",
+        TEXT,
+        include_str!("dashboard/host.rs"),
+    );
 
     files.insert(
         "/hugs/index.html",

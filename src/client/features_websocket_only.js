@@ -1,0 +1,3 @@
+// What the WebSocket-only bundle has.
+
+export const FULL = false;
