@@ -18,7 +18,7 @@
  * pipe that is aborted waits for what it is writing first. `seen` counts
  * `chunks` and `bytes`, and how many chunks are under way, `inFlight`: those that were asked for
  * and are not here, and those that were sent and are not taken. At most one each way, however
- * large a file is.
+ * large a file is. `isWaiting` says whether there is something to send and no credit for it.
  */
 "use strict";
 
@@ -92,7 +92,7 @@ class SocketStreams {
 }
 
 class SocketStream {
-  seen = { chunks: 0, bytes: 0, inFlight: 0 };
+  seen = { chunks: 0, bytes: 0, inFlight: 0, isWaiting: false };
   #socket;
   #chunkBytes;
   #forget;
@@ -173,7 +173,9 @@ class SocketStream {
 
   /** Sends one chunk when the server asks for one; over when the server has taken it. */
   async #send(bytes) {
+    this.seen.isWaiting = !this.#hasCredit;
     if (!this.#hasCredit) await new Promise((resolve) => (this.#onCredit = resolve));
+    this.seen.isWaiting = false;
     if (this.#error) throw this.#error;
     this.#hasCredit = false;
     this.seen.inFlight++;
