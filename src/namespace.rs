@@ -219,9 +219,14 @@ impl Roster {
         self.namespaces[key.index()].generation
     }
 
+    /// All namespaces, in no order that matters.
+    pub fn all(&self) -> impl Iterator<Item = NamespaceKey> {
+        self.names.values().copied()
+    }
+
     /// The namespaces with this tag.
     pub fn tagged(&self, tag: u32) -> impl Iterator<Item = NamespaceKey> {
-        let all = self.names.values().copied();
+        let all = self.all();
         all.filter(move |key| self.namespaces[key.index()].tag == tag)
     }
 
@@ -264,6 +269,12 @@ impl Roster {
     /// Connected sockets of a namespace.
     pub fn members(&self, key: NamespaceKey) -> &[SocketKey] {
         &self.namespaces[key.index()].members
+    }
+
+    /// The names of a namespace's rooms, those that ids name left out.
+    pub fn room_names(&self, key: NamespaceKey) -> impl Iterator<Item = &str> {
+        let rooms = &self.namespaces[key.index()].rooms;
+        rooms.keys().map(|name| &**name)
     }
 
     pub fn next_ack(&mut self, key: NamespaceKey) -> u64 {

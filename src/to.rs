@@ -147,6 +147,20 @@ impl<'a, A: App> Io<'a, A> {
             .map(move |&key| hub.id(key))
     }
 
+    /// The names of all rooms of the namespace that have a member, in no order that matters; the
+    /// sockets' own rooms, which their ids name, are not listed.
+    pub fn rooms(&self) -> impl Iterator<Item = &'a str> + use<'a, A> {
+        self.desk.hub.room_names(self.namespace)
+    }
+
+    /// All namespaces that there are, in no order that matters.
+    pub fn namespaces(&self) -> impl Iterator<Item = Io<'a, A>> + use<'a, A> {
+        let desk = self.desk;
+        desk.hub
+            .namespaces()
+            .map(move |namespace| Io { desk, namespace })
+    }
+
     /// Another namespace, if there is one of this name (a leading `/` is added).
     pub fn of(&self, name: &str) -> Option<Io<'a, A>> {
         let namespace = self.desk.hub.namespace_key(&full_name(name))?;

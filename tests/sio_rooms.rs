@@ -434,3 +434,32 @@ fn io_knows_its_sockets_and_other_namespaces() {
     party.say(&guest, &format!("2[\"look\",\"{two}\"]"));
     party.noted(&[&one.to_string(), "nobody", "Some(0)", "Some(0)", "true"]);
 }
+
+#[test]
+fn io_lists_all_namespaces_and_the_rooms_of_each() {
+    let mut party = Party::new(|io| {
+        rooms(io);
+        io.of("/empty");
+        let mut a = io.of("/a");
+        a.on("join", |_, socket, (room,): (String,)| socket.join(room));
+        io.on("look", |log: &mut Log, socket, (): ()| {
+            let mut lines: Vec<String> = Vec::new();
+            for io in socket.io().namespaces() {
+                let mut rooms: Vec<_> = io.rooms().collect();
+                rooms.sort_unstable();
+                lines.push(format!("{} {rooms:?}", io.name()));
+            }
+            lines.sort();
+            log.note(lines.join(", "));
+        });
+    });
+    let (guest, _) = party.enter(Via::WebSocket);
+    party.join(&guest, "/a");
+    party.say(&guest, "2[\"join\",\"y\",\"x\"]");
+    party.say(&guest, "2/a,[\"join\",\"x\"]");
+    party.say(&guest, "2[\"look\"]");
+    party.noted(&["/ [\"x\", \"y\"], /a [\"x\"], /empty []"]);
+    party.say(&guest, "2[\"leave\",\"x\"]");
+    party.say(&guest, "2[\"look\"]");
+    party.noted(&["/ [\"y\"], /a [\"x\"], /empty []"]);
+}

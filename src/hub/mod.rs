@@ -332,6 +332,16 @@ impl Hub {
         self.roster.generation(namespace)
     }
 
+    /// All namespaces, in no order that matters.
+    pub fn namespaces(&self) -> impl Iterator<Item = NamespaceKey> {
+        self.roster.all()
+    }
+
+    /// The names of a namespace's rooms, those that ids name left out.
+    pub fn room_names(&self, namespace: NamespaceKey) -> impl Iterator<Item = &str> {
+        self.roster.room_names(namespace)
+    }
+
     /// The namespaces that have this tag.
     pub fn tagged(&self, tag: u32) -> impl Iterator<Item = NamespaceKey> {
         self.roster.tagged(tag)

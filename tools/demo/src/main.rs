@@ -7,11 +7,13 @@
 mod chat;
 mod dashboard;
 mod hugs;
+mod inside;
 mod options;
 mod simple;
 mod site;
 mod stream;
 mod tweets;
+mod whiteboard;
 
 use std::{
     net::{IpAddr, Ipv4Addr, TcpListener},

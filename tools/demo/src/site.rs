@@ -7,7 +7,7 @@ use std::path::Path;
 
 use emio::{App, Files, Server};
 
-use crate::{chat, dashboard, hugs, simple, stream, tweets};
+use crate::{chat, dashboard, hugs, inside, simple, stream, tweets, whiteboard};
 
 /// The state of all demos.
 #[derive(Default)]
@@ -16,6 +16,8 @@ pub struct Site {
     pub dashboard: dashboard::Dashboard,
     pub hugs: hugs::Hugs,
     pub tweets: tweets::Tweets,
+    pub whiteboard: whiteboard::Whiteboard,
+    pub inside: inside::Inside,
 }
 
 /// What the demos know of one socket. It is in one namespace, so that only one field is ever used.
@@ -24,6 +26,7 @@ pub struct Visitor {
     pub dashboard: dashboard::Watcher,
     pub stream: stream::Sender,
     pub tweets: tweets::Watcher,
+    pub whiteboard: whiteboard::Drawing,
 }
 
 impl App for Site {
@@ -39,6 +42,8 @@ pub fn register(io: &mut Server<Site>, data: Option<&Path>) {
     tweets::register(io);
     dashboard::register(io, data);
     stream::register(io);
+    whiteboard::register(io);
+    inside::register(io);
 }
 
 /// What somebody wrote, without the space around it, and cut after so many characters.
@@ -139,6 +144,40 @@ fn pages() -> Files {
         include_str!("../site/tweets/tweets.js"),
     );
     files.insert("/source/tweets.rs", TEXT, include_str!("tweets.rs"));
+
+    files.insert(
+        "/whiteboard/index.html",
+        HTML,
+        include_str!("../site/whiteboard/index.html"),
+    );
+    files.insert(
+        "/whiteboard/whiteboard.css",
+        CSS,
+        include_str!("../site/whiteboard/whiteboard.css"),
+    );
+    files.insert(
+        "/whiteboard/whiteboard.js",
+        JS,
+        include_str!("../site/whiteboard/whiteboard.js"),
+    );
+    files.insert("/source/whiteboard.rs", TEXT, include_str!("whiteboard.rs"));
+
+    files.insert(
+        "/inside/index.html",
+        HTML,
+        include_str!("../site/inside/index.html"),
+    );
+    files.insert(
+        "/inside/inside.css",
+        CSS,
+        include_str!("../site/inside/inside.css"),
+    );
+    files.insert(
+        "/inside/inside.js",
+        JS,
+        include_str!("../site/inside/inside.js"),
+    );
+    files.insert("/source/inside.rs", TEXT, include_str!("inside.rs"));
 
     files.insert(
         "/stream/index.html",
