@@ -138,6 +138,18 @@ impl<'a> Args<'a> {
 }
 
 impl OwnedArgs {
+    /// The list that `value` stands for, as an emitted event would have it.
+    #[cfg(feature = "stream")]
+    pub(crate) fn write<T: Serialize + ?Sized>(value: &T) -> Result<OwnedArgs, Error> {
+        let (mut text, mut attachments) = (Vec::new(), Vec::new());
+        json::write_list(&mut text, &mut attachments, value, false)?;
+        let raw = String::from_utf8(text).map_err(Error::new)?;
+        Ok(OwnedArgs {
+            raw: raw.into(),
+            attachments: attachments.into(),
+        })
+    }
+
     /// How many bytes it holds.
     pub(crate) fn bytes(&self) -> usize {
         let attachments = self.attachments.iter().map(|bytes| bytes.len());

@@ -44,7 +44,7 @@
 //!   4  crank, handle               user code is called here only; the face towards other threads
 //!   3  socket, to, raw, request,   what a handler sees; effects are recorded in an outbox
 //!      outbox, token, app, adopt,
-//!      dispatch
+//!      dispatch, stream
 //!      ------------------------------------------ below: no I/O, no user code
 //!   2  hub                         Socket.IO: events out, operations in
 //!      engine                      Engine.IO: a complete machine by itself
@@ -105,6 +105,8 @@ mod server;
 mod session;
 mod socket;
 mod stats;
+#[cfg(feature = "stream")]
+pub mod stream;
 #[cfg(feature = "systemd")]
 mod systemd;
 mod timer;

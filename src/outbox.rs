@@ -21,6 +21,9 @@ use crate::{
     to::{Io, RemoteSocket},
 };
 
+#[cfg(feature = "stream")]
+use crate::stream;
+
 /// One handler's requests. The cell is the crate's only one: methods of `Socket` take `&self`, and
 /// the sheet is taken, written on and put back, so no borrow lives long enough to be met twice.
 pub struct Outbox<A: App> {
@@ -44,6 +47,11 @@ pub struct Sheet<A: App> {
     /// is answered.
     pub ack: Option<(SocketKey, u64)>,
     pub timers_made: u64,
+    /// What was asked of streams, and whose they are.
+    #[cfg(feature = "stream")]
+    pub streams: Vec<(SocketId, stream::Op<A>)>,
+    #[cfg(feature = "stream")]
+    pub streams_made: u64,
 }
 
 /// Who is told of an acknowledgement.
@@ -105,6 +113,10 @@ impl<A: App> Outbox<A> {
             problems: Vec::new(),
             ack: None,
             timers_made: 0,
+            #[cfg(feature = "stream")]
+            streams: Vec::new(),
+            #[cfg(feature = "stream")]
+            streams_made: 0,
         };
         Outbox {
             sheet: Cell::new(Some(Box::new(sheet))),
@@ -197,9 +209,13 @@ impl<A: App> Outbox<A> {
 
     /// Records the answer to an acknowledgement.
     pub fn reply<T: Serialize + ?Sized>(&self, key: SocketKey, to: SocketId, args: &T) {
-        let Some(ack) = self.take_ack(key) else {
-            return;
-        };
+        if let Some(ack) = self.take_ack(key) {
+            self.reply_to(ack, to, args);
+        }
+    }
+
+    /// Records the answer to an acknowledgement that was taken.
+    pub fn reply_to<T: Serialize + ?Sized>(&self, ack: u64, to: SocketId, args: &T) {
         let mut attachments = Vec::new();
         let mut text = self.scratch.take();
         text.clear();
@@ -288,6 +304,21 @@ impl<A: App> Outbox<A> {
     pub fn clear(&self, id: TimerId) {
         self.write(|sheet| sheet.timers.push(TimerOp::Clear(id)));
     }
+
+    /// Records what is asked of a socket's stream.
+    #[cfg(feature = "stream")]
+    pub fn stream(&self, socket: SocketId, op: stream::Op<A>) {
+        self.write(|sheet| sheet.streams.push((socket, op)));
+    }
+
+    /// A number that no stream of this server has.
+    #[cfg(feature = "stream")]
+    pub fn next_stream(&self) -> u64 {
+        self.write(|sheet| {
+            sheet.streams_made += 1;
+            sheet.streams_made
+        })
+    }
 }
 
 impl<A: App> Sheet<A> {
@@ -323,6 +354,8 @@ impl<A: App> Sheet<A> {
         self.soon.clear();
         self.timers.clear();
         self.problems.clear();
+        #[cfg(feature = "stream")]
+        self.streams.clear();
     }
 
     /// Makes a done sheet blank, and gives back what a large handler made it hold.

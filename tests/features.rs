@@ -494,6 +494,13 @@ const BEYOND: &[Row] = &[
         "Unix domain sockets",
         &["tcp::a_unix_socket_serves_as_well"],
     ),
+    (
+        "socket.io-stream",
+        &[
+            "sio_streams::a_client_sends_chunk_by_chunk_and_each_is_a_credit",
+            "sio_streams::a_client_is_sent_one_chunk_for_each_credit",
+        ],
+    ),
     ("IPv6", &["lifetime::a_server_listens_on_ipv6"]),
     (
         "Stats",

@@ -61,7 +61,7 @@ const LAYERS: [&[&str]; 7] = [
         "hub/volatile",
     ],
     &[
-        "adopt", "app", "dispatch", "outbox", "raw", "request", "socket", "to", "token",
+        "adopt", "app", "dispatch", "outbox", "raw", "request", "socket", "stream", "to", "token",
     ],
     &[
         "crank/mod",
@@ -69,6 +69,7 @@ const LAYERS: [&[&str]; 7] = [
         "crank/hooks",
         "crank/root",
         "crank/setup",
+        "crank/streams",
         "crank/wishes",
         "handle",
     ],
@@ -86,7 +87,14 @@ const PACKAGES: [(&str, &[&str]); 11] = [
     ("sha1", &["codec/ws", "files"]),
     (
         "base64",
-        &["codec/ws", "codec/eio", "id", "files", "hub/recovery"],
+        &[
+            "codec/ws",
+            "codec/eio",
+            "id",
+            "files",
+            "hub/recovery",
+            "stream",
+        ],
     ),
     (
         "serde_json",
@@ -97,6 +105,7 @@ const PACKAGES: [(&str, &[&str]); 11] = [
             "app",
             "handshake",
             "engine/refusals",
+            "stream",
             "to",
         ],
     ),
@@ -104,11 +113,13 @@ const PACKAGES: [(&str, &[&str]); 11] = [
         "serde",
         &[
             "codec/json",
+            "crank/streams",
             "args",
             "id",
             "outbox",
             "token",
             "socket",
+            "stream",
             "to",
             "handle",
             "fuzzing",

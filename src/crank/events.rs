@@ -92,6 +92,8 @@ impl<A: App> Crank<A> {
                 self.call(socket, |d| &mut d.disconnecting, flush, call);
             }
             Event::Disconnected { socket, reason } => {
+                #[cfg(feature = "stream")]
+                self.abort_streams(socket, flush);
                 let call = |f: &mut OnDisconnect<A>, a: &mut A, s: Socket<'_, A>| f(a, s, reason);
                 self.call(socket, |d| &mut d.disconnect, flush, call);
                 self.tell_failed(flush);
@@ -149,6 +151,9 @@ impl<A: App> Crank<A> {
                 socket,
                 |definition, app, socket, name, args| match definition.events.get_mut(name) {
                     Some(handler) => handler(app, socket, args),
+                    #[cfg(feature = "stream")]
+                    None => definition.streams.hear(app, socket, name, args),
+                    #[cfg(not(feature = "stream"))]
                     None => Ok(()),
                 },
             );

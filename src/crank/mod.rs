@@ -9,6 +9,8 @@ mod events;
 mod hooks;
 mod root;
 mod setup;
+#[cfg(feature = "stream")]
+mod streams;
 mod wishes;
 
 use std::{
@@ -79,6 +81,8 @@ pub struct Crank<A: App> {
     post: Arc<dyn Post>,
     /// Connections that were accepted elsewhere and are not with the loop yet.
     adopted: VecDeque<Adopted>,
+    #[cfg(feature = "stream")]
+    streams: streams::Streams<A>,
 }
 
 type Failure = Box<dyn error::Error + Send + Sync>;
@@ -128,6 +132,8 @@ struct Definition<A: App> {
     rooms: Vec<OnRoom<A>>,
     server_side: BTreeMap<Box<str>, OnServerSide<A>>,
     error: Option<OnSocketError<A>>,
+    #[cfg(feature = "stream")]
+    streams: streams::Listeners<A>,
 }
 
 /// A parent of dynamic namespaces: which names are its own, and whose handlers they get.
@@ -197,6 +203,8 @@ impl<A: App> Default for Definition<A> {
             rooms: Vec::new(),
             server_side: BTreeMap::new(),
             error: None,
+            #[cfg(feature = "stream")]
+            streams: streams::Listeners::default(),
         }
     }
 }
@@ -211,9 +219,13 @@ impl<A: App> Dispatch for Crank<A> {
         // A handler that panicked, if that was caught, has left half of its wishes.
         self.outbox.wipe();
         self.tell_failed(flush);
+        #[cfg(feature = "stream")]
+        self.run_streams(flush);
         while let Some(event) = self.hub.poll_event() {
             self.handle_event(event, flush);
             self.tell_failed(flush);
+            #[cfg(feature = "stream")]
+            self.run_streams(flush);
         }
     }
 
@@ -226,6 +238,8 @@ impl<A: App> Dispatch for Crank<A> {
         self.dispatch(flush);
         self.run_timers(flush);
         self.tell_soon(flush);
+        #[cfg(feature = "stream")]
+        self.expire_streams(flush);
         self.dispatch(flush);
     }
 
@@ -254,6 +268,11 @@ impl<A: App> Dispatch for Crank<A> {
         } else {
             Some(0)
         };
+        #[cfg(feature = "stream")]
+        let timer = [timer, self.streams.next_deadline_ms()]
+            .into_iter()
+            .flatten()
+            .min();
         let timer = timer.map(|ms| self.hub.engine().epoch() + Duration::from_millis(ms));
         [self.hub.next_deadline(), timer]
             .into_iter()

@@ -169,4 +169,16 @@ impl<A: App> Crank<A> {
         self.of("/").on_server_side(event, handler);
         self
     }
+
+    /// [`Namespace::on_stream`](super::Namespace::on_stream) for `/`.
+    #[cfg(feature = "stream")]
+    pub fn on_stream<F, T, R>(&mut self, event: &str, handler: F) -> &mut Self
+    where
+        F: for<'a> FnMut(&mut A, Socket<'a, A>, T) -> R + Send + 'static,
+        T: FromArgs,
+        R: Outcome,
+    {
+        self.of("/").on_stream(event, handler);
+        self
+    }
 }

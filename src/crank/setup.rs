@@ -77,6 +77,8 @@ impl<A: App> Crank<A> {
             mailbox,
             post,
             adopted: VecDeque::new(),
+            #[cfg(feature = "stream")]
+            streams: super::streams::Streams::default(),
         }
     }
 
@@ -294,7 +296,7 @@ pub struct Namespace<'s, A: App> {
 }
 
 impl<A: App> Namespace<'_, A> {
-    fn definition(&mut self) -> &mut Definition<A> {
+    pub(super) fn definition(&mut self) -> &mut Definition<A> {
         &mut self.crank.definitions[self.tag]
     }
 

@@ -80,6 +80,8 @@ impl<A: App> Crank<A> {
             let place = namespace.map(|namespace| self.place(namespace));
             self.soon.extend(place.map(|place| (place, soon)));
         }
+        #[cfg(feature = "stream")]
+        self.streams.queue.extend(sheet.streams.drain(..));
         let timers = std::mem::take(&mut sheet.timers);
         let problems = std::mem::take(&mut sheet.problems);
         sheet.wipe();
@@ -370,7 +372,7 @@ fn room_of(op: &Op) -> Option<SocketKey> {
 }
 
 /// A later timer is never reached anyway; a century.
-const AFTER_MS_MAX: u64 = 100 * 366 * 24 * 3_600_000;
+pub(super) const AFTER_MS_MAX: u64 = 100 * 366 * 24 * 3_600_000;
 
 /// A shorter period would keep the loop from everything else.
 const PERIOD_MIN: Duration = Duration::from_millis(1);

@@ -11,6 +11,7 @@ mod inside;
 mod options;
 mod simple;
 mod site;
+mod stream;
 mod tweets;
 mod whiteboard;
 

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use emio::{App, Files, Server};
 
-use crate::{chat, dashboard, hugs, inside, simple, tweets, whiteboard};
+use crate::{chat, dashboard, hugs, inside, simple, stream, tweets, whiteboard};
 
 /// The state of all demos.
 #[derive(Default)]
@@ -24,6 +24,7 @@ pub struct Site {
 #[derive(Default)]
 pub struct Visitor {
     pub dashboard: dashboard::Watcher,
+    pub stream: stream::Sender,
     pub tweets: tweets::Watcher,
     pub whiteboard: whiteboard::Drawing,
 }
@@ -40,6 +41,7 @@ pub fn register(io: &mut Server<Site>, data: Option<&Path>) {
     hugs::register(io);
     tweets::register(io);
     dashboard::register(io, data);
+    stream::register(io);
     whiteboard::register(io);
     inside::register(io);
 }
@@ -176,6 +178,33 @@ fn pages() -> Files {
         include_str!("../site/inside/inside.js"),
     );
     files.insert("/source/inside.rs", TEXT, include_str!("inside.rs"));
+
+    files.insert(
+        "/stream/index.html",
+        HTML,
+        include_str!("../site/stream/index.html"),
+    );
+    files.insert(
+        "/stream/stream.css",
+        CSS,
+        include_str!("../site/stream/stream.css"),
+    );
+    files.insert(
+        "/stream/stream.js",
+        JS,
+        include_str!("../site/stream/stream.js"),
+    );
+    files.insert(
+        "/stream/socket.io-stream.js",
+        JS,
+        include_str!("../site/stream/socket.io-stream.js"),
+    );
+    files.insert(
+        "/stream/sha256.js",
+        JS,
+        include_str!("../site/stream/sha256.js"),
+    );
+    files.insert("/source/stream.rs", TEXT, include_str!("stream.rs"));
 
     files
 }
