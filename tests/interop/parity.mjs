@@ -15,7 +15,7 @@
 import { createRequire } from "node:module";
 import { runAll } from "./parity/bench.mjs";
 
-const THEMES = ["url"];
+const THEMES = ["url", "options", "engine", "manager", "socket", "acks"];
 
 const require = createRequire(import.meta.url);
 const { chromium } = require("playwright-core");

@@ -85,16 +85,16 @@ class Bench {
   }
 
   /** The server with these variables; shared with other cases unless a case restarts it. */
-  async serve(env = {}) {
-    if (!this.options.ownServer) return shared(env);
+  async serve(env = {}, isOwn = this.options.ownServer) {
+    if (!isOwn) return shared(env);
     const server = await program(env).start();
     this.closing.push(() => server.stop());
     return server;
   }
 
-  /** Another proxy to the server, which is another origin. */
-  async front() {
-    const proxy = await new Proxy(this.server, this.files).open();
+  /** Another proxy to the server, or to another server, which is another origin. */
+  async front(server = this.server) {
+    const proxy = await new Proxy(server, this.files).open();
     this.closing.push(() => proxy.close());
     return proxy;
   }
@@ -161,7 +161,8 @@ function pages(builds, build) {
 function program(env) {
   const official = process.env.SERVER === "node";
   const path = official ? join(here, "node_fixture.mjs") : process.env.FIXTURE;
-  return new Program(path, { FX_MODE: "sio", ...env }, "FX_PORT");
+  // Without the event that greets each socket: cases say themselves what they wait for.
+  return new Program(path, { FX_MODE: "sio", FX_NO_AUTH_EVENT: "1", ...env }, "FX_PORT");
 }
 
 const servers = new Map();

@@ -88,3 +88,11 @@ function isSame(buffer, bytes) {
   return buffer instanceof ArrayBuffer && other.length === bytes.length
     && other.every((byte, n) => byte === bytes[n]);
 }
+
+/** A list of what the page throws where nobody catches it: in a task, or in a promise. */
+function uncaught() {
+  const errors = [];
+  addEventListener("error", ({ error }) => errors.push(error.message));
+  addEventListener("unhandledrejection", ({ reason }) => errors.push(reason.message));
+  return errors;
+}
