@@ -15,7 +15,10 @@
 import { createRequire } from "node:module";
 import { runAll } from "./parity/bench.mjs";
 
-const THEMES = ["url", "options", "engine", "manager", "socket", "acks"];
+const THEMES = [
+  "url", "options", "engine", "manager", "socket", "acks", "errors", "data", "upgrade",
+  "reconnect", "heartbeat", "recovery",
+];
 
 const require = createRequire(import.meta.url);
 const { chromium } = require("playwright-core");

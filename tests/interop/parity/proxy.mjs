@@ -16,9 +16,13 @@ export class Proxy {
     this.server = server;
     this.files = files;
     this.pairs = new Set();
-    this.weather = { delayMs: 0, chunkBytes: Infinity, stalled: undefined, noUpgrade: false };
-    /** How many connections reached the server, and the head of each first request. */
-    this.heads = [];
+    this.weather = {
+      delayMs: 0,
+      chunkBytes: Infinity,
+      stalled: undefined, // a promise, while nothing passes
+      noUpgrade: false, // WebSockets are reset
+      stallUpgrade: false, // WebSockets are never answered
+    };
   }
 
   /** Listens on `port`, the one it had before, or the next free one. */
@@ -97,8 +101,9 @@ export class Proxy {
         }
         if (!server) {
           const head = chunk.toString("latin1").split("\r\n\r\n")[0];
-          this.heads.push(head);
-          if (this.weather.noUpgrade && /^upgrade: websocket/im.test(head)) {
+          const isUpgrade = /^upgrade: websocket/im.test(head);
+          if (isUpgrade && this.weather.stallUpgrade) continue;
+          if (isUpgrade && this.weather.noUpgrade) {
             client.resetAndDestroy();
             return;
           }
