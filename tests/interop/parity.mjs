@@ -17,7 +17,7 @@ import { runAll } from "./parity/bench.mjs";
 
 const THEMES = [
   "url", "options", "engine", "manager", "socket", "acks", "errors", "data", "upgrade",
-  "reconnect", "heartbeat", "recovery",
+  "reconnect", "heartbeat", "recovery", "page", "modules",
 ];
 
 const require = createRequire(import.meta.url);

@@ -149,6 +149,8 @@ function pages(builds, build) {
   return new Map(Object.entries({
     "/parity/": build === "esm" ? html("page.js") : html("page.js", "client.js"),
     "/parity/blank": html(),
+    "/parity/live": html("page.js", "client.js", "live.js"),
+    "/parity/live.js": script('globalThis.socket = io("/", { reconnectionDelay: 10 });'),
     "/parity/page.js": script(readFileSync(join(here, "page.js"), "utf8")),
     "/parity/client.js": script(builds[build]),
     "/parity/worker.js": script(

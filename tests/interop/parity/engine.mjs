@@ -114,7 +114,7 @@ inPage("ping and pong", async () => {
   await next(engine, "pong");
   return heard.slice(0, 5);
 }, [["packet", "ping"], "heartbeat", ["create", "pong"], "ping", "pong"], {
-  server: { FX_PING_INTERVAL: "100", FX_PING_TIMEOUT: "5000" },
+  server: { FX_PING_INTERVAL: "100", FX_PING_TIMEOUT: "3000" },
 });
 
 inPage("close() is a loss, from which the manager returns", async () => {

@@ -89,7 +89,7 @@ inPage("open, packet and ping", async () => {
   ["open"], [0, "/custom", true],
   [[3, "/custom", 0, ["a"]], [2, "/custom", undefined, ["message-back", "b"]]],
   [],
-], { server: { FX_PING_INTERVAL: "500", FX_PING_TIMEOUT: "5000" } });
+], { server: { FX_PING_INTERVAL: "500", FX_PING_TIMEOUT: "3000" } });
 
 inPage("close says why; connect() and open() are the same", async () => {
   const manager = new io.Manager(location.origin, { autoConnect: false });

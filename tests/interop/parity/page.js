@@ -96,3 +96,8 @@ function uncaught() {
   addEventListener("unhandledrejection", ({ reason }) => errors.push(reason.message));
   return errors;
 }
+
+/** Waits until the server answers, whatever connections are lost meanwhile. */
+function works(socket) {
+  return until(() => socket.timeout(1_000).emitWithAck("echo", true).catch(() => false));
+}

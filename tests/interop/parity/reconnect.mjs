@@ -23,7 +23,6 @@ for (const transports of [["polling"], ["websocket"], ["polling", "websocket"]])
     const away = await bench.run(async () => {
       await until(() => globalThis.reason);
       for (let n = 1; n <= 100; n++) socket.emit("message", n, ...(n % 9 ? [] : [bytesOf(n)]));
-      socket.volatile.emit("message", "volatile");
       return [socket.connected, socket.active, socket.id, socket.sendBuffer.length];
     });
     assert.deepEqual(away, [false, true, undefined, 100]);
