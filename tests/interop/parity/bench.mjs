@@ -13,7 +13,7 @@ import { Proxy } from "./proxy.mjs";
 // `require` rather than `import`, because it follows NODE_PATH.
 const require = createRequire(import.meta.url);
 const here = dirname(fileURLToPath(import.meta.url));
-const CASE_MS_MAX = 20_000;
+const CASE_MS_MAX = 40_000;
 
 const read = (path) => (existsSync(path) ? readFileSync(path, "utf8") : undefined);
 
@@ -48,7 +48,8 @@ const cases = [];
  * function in the page and compares what it returns; `expected` may be a function that asserts.
  *
  * Options: `server`, its variables; `ownServer`, one nobody else uses; `build`, another than
- * `classic`; `isThrowing`, for cases whose page throws outside of what they await.
+ * `classic`; `isThrowing`, for cases whose page throws outside of what they await; `isAlone`, for
+ * those that change more than their document; `browser`, another one.
  */
 export function theme(title) {
   const test = (name, options, run) => {
@@ -75,12 +76,13 @@ class Bench {
     this.requests = [];
   }
 
-  async begin(browser) {
+  /** `tab` is a page that an earlier case has left, for cases that do not change more than it. */
+  async begin(browser, tab) {
     this.browser = browser;
     this.server = await this.serve(this.options.server);
     this.proxy = await this.front();
     this.origin = this.proxy.origin;
-    this.page = await this.window();
+    this.page = tab && !this.options.isAlone ? await this.visit(tab) : await this.window();
     this.context = this.page.context();
   }
 
@@ -106,7 +108,12 @@ class Bench {
       context.setDefaultTimeout(10_000);
       this.closing.unshift(() => context.close());
     }
-    const page = await context.newPage();
+    return this.visit(await context.newPage(), path);
+  }
+
+  async visit(page, path = "/parity/") {
+    // First, so that nothing is heard of an earlier document.
+    await page.goto(this.origin + path);
     page.on("pageerror", (err) => this.errors.push(err.message));
     page.on("request", (request) => {
       if (!request.url().includes("EIO=4")) return;
@@ -119,7 +126,6 @@ class Bench {
       ws.on("framereceived", ({ payload }) => request.received.push(payload));
       this.requests.push(request);
     });
-    await page.goto(this.origin + path);
     return page;
   }
 
@@ -175,7 +181,31 @@ function shared(env) {
   return servers.get(key);
 }
 
-async function attempt({ name, options, run }, client, browser) {
+/** A tab of a browser, which cases use one after another; a new one after a case that failed. */
+class Tab {
+  constructor(browser) {
+    this.browser = browser;
+  }
+
+  async open() {
+    this.context ??= await this.browser.newContext();
+    this.context.setDefaultTimeout(10_000);
+    return (this.page ??= await this.context.newPage());
+  }
+
+  /** A new document takes less than a new context; the old one's connections end with it. */
+  async leave() {
+    this.page?.removeAllListeners();
+  }
+
+  async discard() {
+    const { context } = this;
+    this.context = this.page = undefined;
+    await context?.close();
+  }
+}
+
+async function attempt({ name, options, run }, client, tab) {
   if (!CLIENTS[client][options.build ?? "classic"]) {
     console.log(`ok ${client}: ${name} # skip it has no such build`);
     return "skipped";
@@ -187,7 +217,8 @@ async function attempt({ name, options, run }, client, browser) {
   });
   try {
     const whole = async () => {
-      await bench.begin(options.browser ? await options.browser() : browser);
+      if (options.browser) await bench.begin(await options.browser());
+      else await bench.begin(tab.browser, options.isAlone ? undefined : await tab.open());
       await run(bench);
       if (!options.isThrowing) assert.deepEqual(bench.errors, [], "errors of the page");
     };
@@ -197,9 +228,11 @@ async function attempt({ name, options, run }, client, browser) {
   } catch (err) {
     console.log(`not ok ${client}: ${name}`);
     console.log(String(err.stack ?? err).replace(/^/gm, "    "));
+    await tab.discard();
     return "failed";
   } finally {
     clearTimeout(timer);
+    await tab.leave();
     await bench.end();
   }
 }
@@ -211,7 +244,8 @@ export async function runAll({ browser, filter, lanes }) {
     .filter(([{ name }, client]) => filter.test(`${client}: ${name}`));
   const counts = { passed: 0, failed: 0, skipped: 0 };
   const lane = async () => {
-    for (let it = runs.shift(); it; it = runs.shift()) counts[await attempt(...it, browser)]++;
+    const tab = new Tab(browser);
+    for (let it = runs.shift(); it; it = runs.shift()) counts[await attempt(...it, tab)]++;
   };
   await Promise.all(Array.from({ length: lanes }, lane));
   for (const server of servers.values()) {

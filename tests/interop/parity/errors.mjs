@@ -150,7 +150,7 @@ test("a poll that is cut", {}, async (bench) => {
   }, 1, 1]);
 });
 
-test("a post that is lost", {}, async (bench) => {
+test("a post that is lost", { isAlone: true }, async (bench) => {
   // The GET waits at the server; the POST finds nobody.
   await bench.run(async () => {
     globalThis.socket = await enter("/", { transports: ["polling"], reconnection: false });

@@ -78,7 +78,7 @@ inPage("a volatile emit notices too", async () => {
   return next(socket, "disconnect");
 }, ["ping timeout", undefined]);
 
-test("a page that was frozen comes back", { server: QUICK }, async (bench) => {
+test("a page that was frozen comes back", { server: QUICK, isAlone: true }, async (bench) => {
   const watch = await bench.window();
   await bench.run(async () => {
     globalThis.socket = await enter("/", { transports: ["websocket"] });

@@ -48,15 +48,15 @@ withModule("transports as classes", async () => {
 ]);
 
 withModule("a transport of the application's, made from one of the client's", async () => {
-  const urls = [];
+  const made = [];
   class Counted extends lib.WebSocket {
-    doOpen() {
-      urls.push(this.name);
-      super.doOpen();
+    constructor(...args) {
+      super(...args);
+      made.push(this.name);
     }
   }
   const socket = await enter("/", { transports: [Counted] });
-  return [await ask(socket, "echo", 1), urls];
+  return [await ask(socket, "echo", 1), made];
 }, [[1], ["websocket"]]);
 
 withModule("Fetch is refused in its own words, and sends headers", async () => {

@@ -103,7 +103,9 @@ test("forceBase64 keeps bytes out of WebSocket frames", {}, async (bench) => {
   assert.ok(sent.includes("bAQL/"), `${sent}`);
 });
 
-test("withCredentials sends cookies to another origin, and nothing else does", {}, async (bench) => {
+test("withCredentials sends cookies to another origin, and nothing else does", {
+  isAlone: true,
+}, async (bench) => {
   const server = await bench.serve({ FX_CORS: bench.origin, FX_COOKIE: "io" }, true);
   const { origin } = await bench.front(server);
   const found = await bench.run(async (origin) => {

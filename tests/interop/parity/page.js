@@ -6,7 +6,7 @@
 
 // A case may put a clock of its own in the place of the page's.
 const clock = { setTimeout: setTimeout.bind(globalThis), clearTimeout: clearTimeout.bind(globalThis) };
-const WAIT_MS = 8_000;
+const WAIT_MS = 12_000;
 
 /** The arguments of the next `event`. */
 function next(emitter, event) {

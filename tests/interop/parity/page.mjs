@@ -8,7 +8,7 @@ const { test, inPage } = theme("page");
 const TRANSPORTS = ["polling", "websocket"];
 
 for (const transport of TRANSPORTS) {
-  test(`offline and online, over ${transport}`, {}, async (bench) => {
+  test(`offline and online, over ${transport}`, { isAlone: true }, async (bench) => {
     await bench.run(async (transport) => {
       globalThis.socket = await enter("/", { transports: [transport] });
       globalThis.heard = record(socket, "disconnect");
@@ -32,7 +32,7 @@ for (const transport of TRANSPORTS) {
     assert.deepEqual(found, [["waited"], false, 1]);
   });
 
-  test(`a window that is closed, over ${transport}`, {}, async (bench) => {
+  test(`a window that is closed, over ${transport}`, { isAlone: true }, async (bench) => {
     const other = await bench.window();
     const id = await other.evaluate(async (transport) => {
       globalThis.socket = await enter("/", { transports: [transport] });
@@ -44,7 +44,7 @@ for (const transport of TRANSPORTS) {
     assert.ok(["transport close", "transport error"].includes(reason), reason);
   });
 
-  test(`a page that is left tells nobody but the server, over ${transport}`, {}, async (bench) => {
+  test(`a page that is left tells nobody but the server, over ${transport}`, { isAlone: true }, async (bench) => {
     const other = await bench.window({ context: bench.context });
     const told = [];
     await other.exposeFunction("told", (what) => told.push(what));
@@ -60,7 +60,7 @@ for (const transport of TRANSPORTS) {
     assert.deepEqual(told, []);
   });
 
-  test(`beforeunload, where the application asks for it, over ${transport}`, {}, async (bench) => {
+  test(`beforeunload, where the application asks for it, over ${transport}`, { isAlone: true }, async (bench) => {
     const found = await bench.run(async (transport) => {
       const options = { transports: [transport], reconnection: false };
       const [ended, kept] = [
@@ -77,7 +77,7 @@ for (const transport of TRANSPORTS) {
     assert.deepEqual(found, ["transport close", [[], []], [1]]);
   });
 
-  test(`a worker, over ${transport}`, {}, async (bench) => {
+  test(`a worker, over ${transport}`, { isAlone: true }, async (bench) => {
     const found = await bench.run(async (transport) => {
       const worker = new Worker("/parity/worker.js");
       const work = async () => {
@@ -108,7 +108,7 @@ function leftBy(bench, id) {
   }, id);
 }
 
-test("two windows talk, and one leaves", {}, async (bench) => {
+test("two windows talk, and one leaves", { isAlone: true }, async (bench) => {
   const other = await bench.window({ context: bench.context });
   const room = `room${Math.random()}`;
   const enterRoom = async (room) => {
@@ -132,7 +132,7 @@ test("two windows talk, and one leaves", {}, async (bench) => {
   assert.equal(await leftBy(bench, ids[1]), "client namespace disconnect");
 });
 
-test("windows in the background receive, and are heard", {}, async (bench) => {
+test("windows in the background receive, and are heard", { isAlone: true }, async (bench) => {
   const others = [];
   for (let n = 0; n < 2; n++) others.push(await bench.window({ context: bench.context }));
   await others[1].bringToFront();
@@ -177,7 +177,7 @@ inPage("a page at localhost", async () => {
   return [socket.io.engine.hostname, await ask(socket, "echo", 1)];
 }, ["localhost", [1]]);
 
-test("a busy page loses nothing", {}, async (bench) => {
+test("a busy page loses nothing", { isAlone: true }, async (bench) => {
   const devtools = await bench.context.newCDPSession(bench.page);
   await devtools.send("Emulation.setCPUThrottlingRate", { rate: 6 });
   const found = await bench.run(async () => {

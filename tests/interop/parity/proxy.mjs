@@ -43,6 +43,8 @@ export class Proxy {
   async refuse() {
     const { listener } = this;
     this.listener = undefined;
+    // Browsers open connections in advance.
+    for (const pair of this.pairs) if (pair.length === 1) pair[0].resetAndDestroy();
     // It reports its end only when all its connections have ended; the port is free at once.
     listener?.close();
   }

@@ -112,8 +112,6 @@ test("again and again, each time with the latest offset", { server: RECOVERY }, 
 });
 
 test("the CONNECT packet asks for it, beside auth", { server: RECOVERY }, async (bench) => {
-  let asked = 0;
-  await bench.page.exposeFunction("asked", () => ++asked);
   await begin(bench, { auth: { token: "t", offset: undefined } });
   await leave(bench, () => {});
   const connects = bench.requests.filter(({ sent }) => sent?.length)
