@@ -1,0 +1,1158 @@
+/*! emio's browser client. MIT License */
+(function () {
+  'use strict';
+
+  // Listeners by event name, in the order in which they were added. What everything else here is.
+
+  class Emitter {
+    _listeners = { __proto__: null };
+
+    on(event, listener) {
+      (this._listeners[event] ??= []).push(listener);
+      return this;
+    }
+
+    once(event, listener) {
+      const once = (...args) => {
+        this.off(event, once);
+        listener.apply(this, args);
+      };
+      once.fn = listener;
+      return this.on(event, once);
+    }
+
+    /** Removes one listener, all of an event, or all: what counts is how many arguments there are. */
+    off(event, listener) {
+      const { length } = arguments;
+      if (!length) this._listeners = { __proto__: null };
+      else if (length < 2) delete this._listeners[event];
+      else {
+        const listeners = this.listeners(event);
+        const index = listeners.findIndex((it) => it === listener || it.fn === listener);
+        if (index >= 0) listeners.splice(index, 1);
+      }
+      return this;
+    }
+
+    listeners(event) {
+      return this._listeners[event] ?? [];
+    }
+
+    hasListeners(event) {
+      return !!this.listeners(event).length;
+    }
+
+    /** Calls the listeners of now; `emit`, by a name that sockets do not need for sending. */
+    _fire(event, ...args) {
+      callAll(this.listeners(event), this, args);
+      return this;
+    }
+  }
+
+  const own$2 = Emitter.prototype;
+  own$2.addEventListener = own$2.on;
+  own$2.removeListener = own$2.removeAllListeners = own$2.removeEventListener = own$2.off;
+  own$2.emit = own$2._fire;
+
+  /** Calls each function; what one throws is reported, and stops neither the next nor the transport. */
+  function callAll(functions, self, args) {
+    for (const it of [...functions]) {
+      try {
+        it.apply(self, args);
+      } catch (err) {
+        reportError(err);
+      }
+    }
+  }
+
+  // The timers to use: those of now, which a test may have replaced, or the browser's own.
+
+  const NATIVE = { setTimeout: setTimeout.bind(globalThis), clearTimeout: clearTimeout.bind(globalThis) };
+
+  const timersOf = ({ useNativeTimers }) => (useNativeTimers ? NATIVE : globalThis);
+
+  // URLs, as `io` takes them: complete, or without scheme, host or both.
+
+  /** What is in a URL, `//host`, `host:port`, `/namespace` or nothing; the rest is the page's. */
+  function parseUrl(url = "") {
+    const [, scheme = location.protocol, host, nsp, query] =
+      /^(?:(\w+:)?\/\/)?([^/?#]*)([^?#]*)\??([^#]*)/.exec(url);
+    const secure = /s:$/.test(scheme);
+    const { hostname, port } = new URL(`http${secure ? "s" : ""}://${host || location.host}`);
+    return { secure, hostname, port, nsp: nsp || "/", query };
+  }
+
+  // What carries the packets of a session: base of the classes that do. `send` may be called while
+  // `writable`; then the owner's `_onDrain` hears how many packets have left.
+
+  /** The types of packets by their numbers; `b` is a message in base64, which only polling has. */
+  const TYPES = ["open", "close", "ping", "pong", "message", "upgrade", "noop"];
+
+  let stamps = 0;
+
+  class Transport {
+    writable = false;
+
+    constructor(socket, opts) {
+      this.socket = this._owner = socket;
+      this.opts = opts;
+    }
+
+    /** Closes, and tells nobody anything any more. */
+    _leave() {
+      this._owner = undefined;
+      this.close();
+    }
+
+    /** Where to connect, with what is unique to this request if it should be `stamped`. */
+    _url(scheme, stamped) {
+      const { hostname, id, port, secure } = this.socket;
+      const { addTrailingSlash = true, forceBase64, path = "/socket.io", query, timestampParam = "t" } =
+        this.opts;
+      const params = new URLSearchParams(query);
+      const ours = {
+        EIO: 4,
+        transport: this.name,
+        sid: id,
+        b64: forceBase64 && 1,
+        // So that no cache can answer it.
+        [timestampParam]: stamped && Date.now().toString(36) + stamps++,
+      };
+      for (const name in ours) if (ours[name]) params.set(name, ours[name]);
+      const slash = addTrailingSlash ? "/" : "";
+      return `${scheme}${secure ? "s" : ""}://${hostname}:${port}${path.replace(/\/?$/, slash)}?${params}`;
+    }
+
+    _onFrame(frame) {
+      this._owner?._onPacket(typeof frame === "string"
+        ? { type: TYPES[frame[0]], data: frame.slice(1) }
+        : { type: "message", data: frame });
+    }
+
+    _onError(message, description, context) {
+      const type = "TransportError";
+      this._owner?._onError(Object.assign(new Error(message), { type, description, context }));
+    }
+
+    _onDrain(count) {
+      this.writable = true;
+      this._owner?._onDrain?.(count);
+    }
+  }
+
+  /** A packet as it travels: a text whose first character is its type, or the bytes of a message. */
+  function toFrame({ type, data = "" }) {
+    return typeof data === "string" ? TYPES.indexOf(type) + data : data;
+  }
+
+  // Packets as texts, for what carries only texts: bytes become `b` and base64.
+
+
+  function toText(packet) {
+    const frame = toFrame(packet);
+    return typeof frame === "string" ? frame : new Promise((resolve, reject) => {
+      const reader = new FileReader();
+      reader.onload = () => resolve("b" + (reader.result.split(",")[1] ?? ""));
+      reader.onerror = () => reject(reader.error);
+      reader.readAsDataURL(new Blob([frame]));
+    });
+  }
+
+  function fromBase64(text) {
+    return Uint8Array.from(atob(text), (char) => char.charCodeAt(0)).buffer;
+  }
+
+  // The WebSocket transport: one WebSocket message is one packet.
+
+
+  class WebSocketTransport extends Transport {
+    get name() {
+      return "websocket";
+    }
+
+    open() {
+      const { protocols, timestampRequests } = this.opts;
+      const fail = (cause) => this._onError("websocket error", cause);
+      try {
+        this.ws = new WebSocket(this._url("ws", timestampRequests), protocols ?? []);
+      } catch (err) {
+        fail(err);
+        return;
+      }
+      Object.assign(this.ws, {
+        binaryType: "arraybuffer",
+        onopen: () => {
+          this.writable = true;
+          this._owner?._onOpen?.();
+        },
+        onmessage: ({ data }) => this._onFrame(data),
+        onerror: fail,
+        onclose: (context) => this._owner?._onClose(
+          "transport close", { description: "websocket connection closed", context }),
+      });
+    }
+
+    async send(packets) {
+      const { ws } = this;
+      this.writable = false;
+      if (this.opts.forceBase64) {
+        for (const text of await Promise.all(packets.map(toText))) ws.send(text);
+      } else {
+        for (const packet of packets) ws.send(toFrame(packet));
+        await undefined;
+      }
+      this._onDrain(packets.length);
+    }
+
+    close() {
+      this.ws?.close();
+    }
+  }
+
+  // One Engine.IO session over one transport. Engine.IO protocol, revision 4.
+  //
+  //     opening ──handshake──▶ open ──close()──▶ closing ──queue written──▶ closed
+  //
+  // Events: open, packet, packetCreate, data, ping, drain, error(err), close(reason, details). A *packet* is {type, data, options}; its data is a text
+  // or bytes.
+  //
+  // Not here: which transport, and how to change it (upgrade.js).
+
+
+  const engines = new Set(); // those of this page that are not closed
+
+  class Engine extends Emitter {
+    writeBuffer = [];
+    #deadline = Infinity;
+    #timer;
+
+    constructor(manager, uri, opts) {
+      super();
+      this._manager = manager;
+      const { host = location.hostname, hostname = host, port = location.port, secure } = opts;
+      const { query, ...target } = parseUrl(
+        uri ?? `${secure ?? /s:/.test(location.protocol) ? "https" : "http"}://${hostname}:${port}`);
+      Object.assign(this, target);
+      this.opts = query ? { ...opts, query } : opts;
+      this._timers = timersOf(opts);
+    }
+
+    _open() {
+      this._begin(new WebSocketTransport(this, this.opts));
+    }
+
+    _begin(transport) {
+      this.readyState = "opening";
+      engines.add(this);
+      this.transport = transport;
+      transport.open();
+    }
+
+    /** Closes once everything written has left. */
+    close() {
+      if (this.readyState === "opening") this._onClose("forced close");
+      if (this.readyState === "open") {
+        this.readyState = "closing";
+        this._flush();
+      }
+      return this;
+    }
+
+    /** Closes as far as the manager is concerned: it hears no more. */
+    _leave() {
+      this._manager = undefined;
+      this.close();
+    }
+
+    /** Sends one message. */
+    write(data, options) {
+      this.#send("message", data, options);
+      return this;
+    }
+
+    /** Timers sleep with the page: the heartbeat is judged again before something is sent. */
+    _hasExpired() {
+      const hasExpired = Date.now() > this.#deadline;
+      if (hasExpired) queueMicrotask(() => this._onClose("ping timeout"));
+      return hasExpired;
+    }
+
+    // What the transport tells.
+
+    _onPacket({ type, data }) {
+      this._fire("packet", { type, data });
+      if (type === "message") {
+        this._manager?._onData(data);
+        this._fire("data", data);
+      } else if (type === "open") this._onHandshake(JSON.parse(data));
+      else if (type === "ping") {
+        this.#expectPing();
+        this.#send("pong");
+        this._manager?._fire("ping");
+        this._fire("ping");
+      } else if (type === "close") {
+        this._onClose("transport close", { description: "transport closed by the server" });
+      } else if (!type) this._onError(new Error("server error"));
+    }
+
+    /** The first `count` packets have left. */
+    _onDrain(count) {
+      this.writeBuffer.splice(0, count);
+      if (!this.writeBuffer.length) this._fire("drain");
+      this._flush();
+    }
+
+    _onError(err) {
+      this._manager?._onError(err);
+      this._fire("error", err);
+      this._onClose("transport error", err);
+    }
+
+    _onClose(reason, details) {
+      if (this.readyState === "closed") return;
+      this.readyState = "closed";
+      engines.delete(this);
+      this._timers.clearTimeout(this.#timer);
+      this.transport._leave();
+      this.id = null;
+      this._manager?._onClose(reason, details);
+      this._fire("close", reason, details);
+      this.writeBuffer = [];
+    }
+
+    _onHandshake(handshake) {
+      this._handshake = handshake;
+      this.id = handshake.sid;
+      this.readyState = "open";
+      this.#expectPing();
+      this._manager?._onOpen();
+      this._fire("open");
+      this._flush();
+    }
+
+    _flush() {
+      const { readyState, transport, upgrading, writeBuffer } = this;
+      if (upgrading || !transport.writable) return;
+      if (writeBuffer.length) transport.send([...writeBuffer]);
+      else if (readyState === "closing") this._onClose("forced close");
+    }
+
+    #send(type, data, options) {
+      if (this.readyState !== "open") return;
+      const packet = { type, data, options };
+      this._fire("packetCreate", packet);
+      this.writeBuffer.push(packet);
+      this._flush();
+    }
+
+    #expectPing() {
+      const { pingInterval, pingTimeout } = this._handshake;
+      const delay = pingInterval + pingTimeout;
+      this._timers.clearTimeout(this.#timer);
+      this.#deadline = Date.now() + delay;
+      this.#timer = this._timers.setTimeout(() => this._onClose("ping timeout"), delay);
+    }
+  }
+
+  const listen = (type, run) =>
+    globalThis.addEventListener?.(type, (event) => engines.forEach((engine) => run(engine, event)));
+
+  // Some browsers notice only minutes later that a connection has gone with its network.
+  listen("offline", (engine) => {
+    const details = { description: "network connection lost" };
+    if (engine.hostname !== "localhost") engine._onClose("transport close", details);
+  });
+
+  listen("beforeunload", ({ opts, transport }) => opts.closeOnBeforeunload && transport._leave());
+
+  // A page that may be shown again closes its sessions, and reconnects when it is; any other leaves
+  // without telling its listeners.
+  listen("pagehide", (engine, { persisted }) => {
+    if (!persisted) engine.off()._manager = undefined;
+    engine._onClose("transport close", { description: "page hidden" });
+  });
+
+  // Socket.IO packets as messages and back: `<type>[<attachments>-][<nsp>,][<id>][<json>]`, then one
+  // message of bytes for each attachment. Socket.IO protocol, revision 5.
+  //
+  // The `parser` option takes another pair of these two classes.
+
+
+  const CONNECT = 0, DISCONNECT = 1, EVENT = 2, ACK = 3, CONNECT_ERROR = 4;
+
+  /** What an EVENT or ACK with attachments adds to its type. */
+  const BINARY = 3;
+
+  const isReserved = (event) =>
+    /^(connect(_error)?|disconnect(ing)?|(new|remove)Listener)$/.test(event);
+
+  const isEventOrAck = (type) => type === EVENT || type === ACK;
+
+  class Encoder {
+    /** The messages of a packet. */
+    encode({ type, nsp, id = "", data }) {
+      const attachments = [];
+      const json = JSON.stringify(data, isEventOrAck(type) ? function (key, value) {
+        // `value` is what toJSON() made of it, which some byte arrays have.
+        const raw = this[key];
+        return raw instanceof ArrayBuffer || ArrayBuffer.isView(raw) || raw instanceof Blob
+          ? { _placeholder: true, num: attachments.push(raw) - 1 }
+          : value;
+      } : null) ?? "";
+      const { length } = attachments;
+      const head = length ? `${type + BINARY}${length}-` : type;
+      return [head + (nsp === "/" ? "" : nsp + ",") + id + json, ...attachments];
+    }
+  }
+
+  /** Fires `decoded` with each packet, as its last message is added. */
+  class Decoder extends Emitter {
+    #head; // of a packet that waits for attachments
+    #attachments;
+
+    /** Throws what the server did wrong. */
+    add(message) {
+      const isText = typeof message === "string";
+      // Texts begin packets, bytes continue them.
+      if (isText === !!this.#head) fail();
+      if (isText) {
+        this.#head = /^([0-6])(?:(\d+)-)?(?:(\/[^,]*),?)?(\d+)?(.*)$/s.exec(message) ?? fail();
+        this.#attachments = [];
+      } else this.#attachments.push(message);
+      const [, kind, count, nsp = "/", id, json] = this.#head;
+      const attachments = this.#attachments;
+      if (attachments.length < count) return;
+      this.destroy();
+      const type = count ? kind - BINARY : +kind;
+      const data = json ? JSON.parse(json, count && ((key, value) =>
+        value?._placeholder === true ? attachments[value.num] ?? fail() : value)) : undefined;
+      const isList = Array.isArray(data);
+      if (isList !== isEventOrAck(type) || (type === EVENT && isReserved(data[0]))) fail();
+      this._fire("decoded", { type, nsp, id: id && +id, data });
+    }
+
+    /** Forgets a packet that waits for attachments. */
+    destroy() {
+      this.#head = undefined;
+    }
+  }
+
+  function fail() {
+    throw new Error("invalid packet");
+  }
+
+  // One namespace of a connection: `emit` sends, what the server emits reaches `on`.
+  //
+  //     idle ──connect()──▶ active ──CONNECT answered──▶ connected
+  //       ▲                    ▲ └────── connection lost ───┘ │
+  //       └─ disconnect(), or the server's DISCONNECT or CONNECT_ERROR ─┘
+  //
+  // `active` says that it wants to be connected, and follows its manager's reconnections.
+  // Events of its own: connect, connect_error(err), disconnect(reason, details).
+
+
+  class Socket extends Emitter {
+    active = false;
+    connected = false;
+    recovered = false;
+    receiveBuffer = []; // events that came before the answer to CONNECT
+    sendBuffer = []; // packets that wait for it
+    _catchAlls = { Any: [], AnyOutgoing: [] };
+    #opts;
+    #acks = new Map();
+    #ackId = 0;
+    #flags = {}; // of the next emit only
+    #queue = []; // what `retries` guards; the first is under way
+    #pid; // our secret for connection state recovery, and the offset of the last event
+    #offset;
+
+    constructor(io, nsp, opts = {}) {
+      super();
+      this.io = io;
+      this.nsp = nsp;
+      this.auth = opts.auth;
+      this.#opts = opts;
+      if (io._autoConnect) this.connect();
+    }
+
+    get disconnected() {
+      return !this.connected;
+    }
+
+    connect() {
+      const { io } = this;
+      // If it is open for an active socket, CONNECT was sent already, and a second would be a fault.
+      if (this.active && io._readyState === "open") return this;
+      this.active = true;
+      if (!io._reconnecting) io.open();
+      if (io._readyState === "open") this._onOpen();
+      return this;
+    }
+
+    disconnect() {
+      const { connected } = this;
+      if (connected) this.#send({ type: DISCONNECT });
+      this.#release();
+      if (connected) this._onClose("io client disconnect");
+      return this;
+    }
+
+    /** The next emit is dropped, rather than kept, if it cannot be written at once. */
+    get volatile() {
+      this.#flags.volatile = true;
+      return this;
+    }
+
+    /** The next emit's acknowledgement is called `(err, ...args)`, with an error after `ms`. */
+    timeout(ms) {
+      this.#flags.timeout = ms;
+      return this;
+    }
+
+    /** Whether the transport may compress the next emit; browsers decide that by themselves. */
+    compress(compress) {
+      this.#flags.compress = compress;
+      return this;
+    }
+
+    send(...args) {
+      return this.emit("message", ...args);
+    }
+
+    /** Sends now, or once connected. A function as last argument receives the acknowledgement. */
+    emit(...data) {
+      if (isReserved(data[0])) throw new Error(`"${data[0]}" is a reserved event name`);
+      const flags = this.#flags;
+      this.#flags = {};
+      if (this.#opts.retries && !flags.volatile) this.#enqueue(data, flags);
+      else this.#emit(data, flags);
+      return this;
+    }
+
+    emitWithAck(...data) {
+      return new Promise((resolve, reject) => {
+        const ack = (err, value) => (err ? reject(err) : resolve(value));
+        ack.withError = true;
+        this.emit(...data, ack);
+      });
+    }
+
+    #emit(data, { volatile, timeout = this.#opts.ackTimeout, compress = true }) {
+      const packet = { type: EVENT, data, options: { compress } };
+      if (typeof data.at(-1) === "function") this.#awaitAck(packet, data.pop(), timeout);
+      const { engine } = this.io;
+      if (volatile && !engine?.transport?.writable) return;
+      if (this.connected && !engine._hasExpired()) this.#sendEvent(packet);
+      else this.sendBuffer.push(packet);
+    }
+
+    /** One after the other, each until it is acknowledged or has failed once more than `retries`. */
+    #enqueue(data, flags) {
+      const ack = typeof data.at(-1) === "function" && data.pop();
+      const entry = { tries: 0 };
+      const onAck = (err, ...args) => {
+        entry.pending = false;
+        if (!err || entry.tries > this.#opts.retries) {
+          this.#queue.shift();
+          if (ack) ack(err, ...args);
+        }
+        this.#drainQueue();
+      };
+      onAck.withError = true;
+      entry.send = () => this.#emit([...data, onAck], flags);
+      this.#queue.push(entry);
+      this.#drainQueue();
+    }
+
+    #drainQueue(again) {
+      const [entry] = this.#queue;
+      if (!this.connected || !entry || (entry.pending && !again)) return;
+      entry.pending = true;
+      entry.tries++;
+      entry.send();
+    }
+
+    #awaitAck(packet, ack, timeout) {
+      const id = (packet.id = this.#ackId++);
+      const takesError = ack.withError || timeout !== undefined;
+      const timer = timeout !== undefined && this.io._timers.setTimeout(() => {
+        this.sendBuffer = this.sendBuffer.filter((it) => it !== packet);
+        this.#settle(id, new Error("operation has timed out"));
+      }, timeout);
+      this.#acks.set(id, { ack, timer, takesError });
+    }
+
+    /** Ends an acknowledgement; those that do not take an error never hear of one. */
+    #settle(id, err, args = []) {
+      const { ack, timer, takesError } = this.#acks.get(id) ?? {};
+      this.#acks.delete(id);
+      this.io._timers.clearTimeout(timer);
+      if (takesError) args = [err, ...args];
+      if (ack && (takesError || !err)) callAll([ack], this, args);
+    }
+
+    _onOpen() {
+      const connect = (auth) => this.#send({
+        type: CONNECT,
+        data: this.#pid ? { pid: this.#pid, offset: this.#offset, ...auth } : auth,
+      });
+      if (typeof this.auth === "function") this.auth(connect);
+      else connect(this.auth);
+    }
+
+    _onPacket({ type, id, data }) {
+      switch (type) {
+        case CONNECT:
+          if (data?.sid) this.#onConnect(data);
+          else this._onError(new Error("the server speaks Socket.IO 2"));
+          break;
+        case CONNECT_ERROR:
+          this.#release();
+          this._onError(Object.assign(new Error(data?.message), { data: data?.data }));
+          break;
+        case DISCONNECT:
+          this.#release();
+          this._onClose("io server disconnect");
+          break;
+        case EVENT:
+          if (id !== undefined) data.push(this.#replier(id));
+          if (this.connected) this.#deliver(data);
+          else this.receiveBuffer.push(data);
+          break;
+        case ACK:
+          this.#settle(id, null, data);
+      }
+    }
+
+    _onError(err) {
+      if (!this.connected) this._fire("connect_error", err);
+    }
+
+    #onConnect({ sid, pid }) {
+      this.id = sid;
+      this.recovered = !!pid && this.#pid === pid;
+      this.#pid = pid;
+      this.connected = true;
+      for (const data of this.receiveBuffer.splice(0)) this.#deliver(data);
+      for (const packet of this.sendBuffer.splice(0)) this.#sendEvent(packet);
+      this.#drainQueue(true);
+      this._fire("connect");
+    }
+
+    #deliver(data) {
+      callAll(this._catchAlls.Any, this, data);
+      this._fire(...data);
+      // With recovery on, the server adds an offset to each event.
+      if (this.#pid && typeof data.at(-1) === "string") this.#offset = data.at(-1);
+    }
+
+    _onClose(reason, details) {
+      this.connected = false;
+      this.id = undefined;
+      this._fire("disconnect", reason, details);
+      for (const id of [...this.#acks.keys()]) {
+        // No later session will answer for this one; what was not sent yet can still be answered.
+        if (this.sendBuffer.some((packet) => packet.id === id)) continue;
+        this.#settle(id, new Error("socket has been disconnected"));
+      }
+    }
+
+    /** What a listener calls to acknowledge the event `id`; only its first call counts. */
+    #replier(id) {
+      let replied = false;
+      return (...data) => {
+        if (!replied) this.#send({ type: ACK, id, data });
+        replied = true;
+      };
+    }
+
+    /** It follows its manager no longer. */
+    #release() {
+      this.active = false;
+      this.io._release();
+    }
+
+    #sendEvent(packet) {
+      callAll(this._catchAlls.AnyOutgoing, this, packet.data);
+      this.#send(packet);
+    }
+
+    #send(packet) {
+      packet.nsp = this.nsp;
+      this.io._packet(packet);
+    }
+  }
+
+  const own$1 = Socket.prototype;
+  own$1.open = own$1.connect;
+  own$1.close = own$1.disconnect;
+
+  // onAny, prependAny, offAny, listenersAny hear all that arrives; the same with `Outgoing` what leaves.
+  for (const suffix in { Any: 1, AnyOutgoing: 1 }) {
+    own$1["on" + suffix] = function (listener) {
+      this._catchAlls[suffix].push(listener);
+      return this;
+    };
+    own$1["prepend" + suffix] = function (listener) {
+      this._catchAlls[suffix].unshift(listener);
+      return this;
+    };
+    own$1["off" + suffix] = function (listener) {
+      const listeners = this._catchAlls[suffix];
+      const index = listener ? listeners.indexOf(listener) : 0;
+      if (index >= 0) listeners.splice(index, listener ? 1 : Infinity);
+      return this;
+    };
+    own$1["listeners" + suffix] = function () {
+      return this._catchAlls[suffix];
+    };
+  }
+
+  // The HTTP long-polling transport: one GET always waits for the server's packets, and at most one
+  // POST carries ours. A *payload* is the body of either: packets between separators.
+
+
+  const SEPARATOR = "\x1e";
+
+  class Polling extends Transport {
+    writable = true;
+    #isAlive = false; // the server knows the session and would like to hear that it ended
+    #isPolling = false;
+    #paused; // resolves pause()
+    #abort = new AbortController();
+
+    get name() {
+      return "polling";
+    }
+
+    open() {
+      this.#poll();
+    }
+
+    /** Sends as many as the server takes in one request. */
+    async send(packets) {
+      this.writable = false;
+      const texts = [];
+      let bytes = 0;
+      try {
+        for (const packet of packets) {
+          const text = await toText(packet);
+          bytes += new Blob([text]).size + 1;
+          // One alone is sent even so: the server will say what it thinks of it.
+          if (texts[0] && bytes > this.socket._handshake.maxPayload + 1) break;
+          texts.push(text);
+        }
+        await this.#request(texts.join(SEPARATOR));
+      } catch (err) {
+        this.#fail("post", err);
+        return;
+      }
+      this._onDrain(texts.length);
+      this.#rest();
+    }
+
+    /** Resolves when no request is under way; none is begun until `resume`. */
+    pause() {
+      return new Promise((resolve) => {
+        this.#paused = resolve;
+        this.#rest();
+      });
+    }
+
+    resume() {
+      this.#paused = undefined;
+      if (!this.#isPolling) this.#poll();
+    }
+
+    close() {
+      const abort = () => this.#abort.abort();
+      if (this.#isAlive) this.#request("1", true).then(abort, abort);
+      else abort();
+      this.#isAlive = false;
+    }
+
+    async #poll() {
+      this.#isPolling = true;
+      let payload;
+      try {
+        payload = await this.#request();
+      } catch (err) {
+        this.#fail("poll", err);
+        return;
+      }
+      this.#isPolling = false;
+      this.#isAlive ||= payload[0] === "0";
+      for (const frame of payload.split(SEPARATOR)) {
+        if (frame === "1") this.#isAlive = false;
+        this._onFrame(frame[0] === "b" ? fromBase64(frame.slice(1)) : frame);
+      }
+      if (this.#paused) this.#rest();
+      else if (this.#isAlive) this.#poll();
+    }
+
+    #rest() {
+      if (!this.#isPolling && this.writable) this.#paused?.();
+    }
+
+    /** `keepalive` lets a request outlive its page. */
+    async #request(body, keepalive) {
+      const { withCredentials, extraHeaders, requestTimeout, timestampRequests } = this.opts;
+      const { signal } = this.#abort;
+      const response = await fetch(this._url("http", timestampRequests !== false), {
+        method: body ? "POST" : "GET",
+        headers: { ...extraHeaders },
+        body,
+        keepalive,
+        credentials: withCredentials ? "include" : "same-origin",
+        signal: requestTimeout ? AbortSignal.any([signal, AbortSignal.timeout(requestTimeout)]) : signal,
+      });
+      const text = (response.responseText = await response.text());
+      if (response.status === 200) return text;
+      throw response;
+    }
+
+    /** `cause` is a response, or what kept one from coming. */
+    #fail(what, cause) {
+      this.#isAlive = false;
+      this._onError(`xhr ${what} error`, cause.status ?? 0, cause);
+    }
+  }
+
+  // A session that chooses its transport, and moves from polling to a better one. While it moves,
+  // `upgrading` holds back writes.
+  //
+  // Events beside those of every session: upgrading(transport), upgrade(transport), upgradeError(err).
+
+
+  /** The transports that are known by name, in the order in which they are tried. */
+  const TRANSPORTS = { polling: Polling, websocket: WebSocketTransport };
+
+  let webSocketWorked = false; // the last time; for `rememberUpgrade`
+
+  class UpgradingEngine extends Engine {
+    upgrading = false;
+    #classes = { ...TRANSPORTS };
+    #probed; // the transport that may come next
+
+    constructor(manager, uri, opts) {
+      super(manager, uri, opts);
+      // Names, or classes, which bring theirs.
+      const transports = opts.transports ?? Object.keys(TRANSPORTS);
+      this.transports = transports.map((it) => {
+        if (!it.prototype) return it;
+        const { name } = it.prototype;
+        this.#classes[name] = it;
+        return name;
+      });
+    }
+
+    _open() {
+      const isRemembered = this.opts.rememberUpgrade && webSocketWorked &&
+        this.transports.includes("websocket");
+      this._begin(this.#create(isRemembered ? "websocket" : this.transports[0]));
+    }
+
+    _onHandshake(handshake) {
+      const { transport, transports } = this;
+      webSocketWorked = transport.name === "websocket";
+      super._onHandshake(handshake);
+      if (this.readyState !== "open" || this.opts.upgrade === false || !transport.pause) return;
+      const name = handshake.upgrades.find((it) => transports.includes(it));
+      if (name) this.#probe(this.#create(name));
+    }
+
+    _onError(err) {
+      const { opts, readyState, transport, transports } = this;
+      webSocketWorked = false;
+      if (!opts.tryAllTransports || readyState !== "opening" || !transports[1]) {
+        super._onError(err);
+        return;
+      }
+      transport._leave();
+      transports.shift();
+      this._open();
+    }
+
+    _onClose(reason, details) {
+      this.#probed?._leave();
+      super._onClose(reason, details);
+    }
+
+    #create(name) {
+      const { opts } = this;
+      return new this.#classes[name](this, { ...opts, ...opts.transportOptions?.[name] });
+    }
+
+    /** Tries `next` while polling goes on; moves there once it answers and polling is at rest. */
+    #probe(next) {
+      this.#probed = next;
+      const fail = (err) => {
+        next._leave();
+        if (this.upgrading) this.transport.resume();
+        this.upgrading = false;
+        const error = new Error(err ? "probe error: " + err : "probe error");
+        this._fire("upgradeError", Object.assign(error, { transport: next.name }));
+        this._flush();
+      };
+      next._owner = {
+        _onOpen: () => next.send([{ type: "ping", data: "probe" }]),
+        _onPacket: async ({ type, data }) => {
+          if (type !== "pong" || data !== "probe") return fail();
+          this.upgrading = true;
+          this._fire("upgrading", next);
+          await this.transport.pause();
+          if (!next._owner) return;
+          webSocketWorked = true;
+          this.transport._owner = undefined;
+          this.transport = next;
+          next._owner = this;
+          this.writeBuffer.unshift({ type: "upgrade" });
+          this.upgrading = false;
+          this._fire("upgrade", next);
+          this._flush();
+        },
+        _onError: fail,
+        _onClose: fail,
+      };
+      next.open();
+    }
+  }
+
+  // One connection, opened again whenever it is lost, and the sockets that share it.
+  //
+  //     closed ──open()──▶ opening ──▶ open ──▶ closed ──delay──▶ opening …
+  //
+  // Events: open, packet, ping, error(err), close(reason, details), reconnect_attempt(n), reconnect(n),
+  // reconnect_error(err), reconnect_failed. The sockets hear first.
+
+
+  /** Options that are methods as well: without an argument they tell, with one they set. */
+  const SETTINGS = {
+    reconnection: true,
+    reconnectionAttempts: Infinity,
+    reconnectionDelay: 1000,
+    reconnectionDelayMax: 5000,
+    randomizationFactor: 0.5,
+    timeout: 20_000,
+  };
+
+  class Manager extends Emitter {
+    nsps = {};
+    _readyState = "closed";
+    _reconnecting = false;
+    _settings = { ...SETTINGS };
+    #attempts = 0;
+    #stopped; // by the application, until the next open()
+    #done; // takes over what to do after an attempt to open
+    #timer;
+
+    constructor(uri, opts) {
+      super();
+      if (typeof uri === "object") [uri, opts] = [undefined, uri];
+      this.uri = uri;
+      this.opts = opts ??= {};
+      for (const name in SETTINGS) this[name](opts[name]);
+      this._timers = timersOf(opts);
+      const parser = opts.parser ?? { Encoder, Decoder };
+      this.encoder = new parser.Encoder();
+      this.decoder = new parser.Decoder();
+      this.decoder.on("decoded", (packet) => {
+        for (const socket of this.#active()) if (socket.nsp === packet.nsp) socket._onPacket(packet);
+        this._fire("packet", packet);
+      });
+      this._autoConnect = opts.autoConnect !== false;
+      if (this._autoConnect) this.open();
+    }
+
+    socket(nsp, opts) {
+      const { nsps } = this;
+      if (!nsps[nsp]) nsps[nsp] = new Socket(this, nsp, opts);
+      else if (this._autoConnect) nsps[nsp].connect();
+      return nsps[nsp];
+    }
+
+    /** Opens the connection. `done(err)`, if given, also takes over what to do after a failure. */
+    open(done) {
+      if (this._readyState !== "closed") return this;
+      this.#clearTimer();
+      this._readyState = "opening";
+      this.#stopped = false;
+      this.#done = done;
+      this.engine = new (UpgradingEngine )(this, this.uri, this.opts);
+      const { timeout } = this._settings;
+      if (timeout !== false) this.#after(timeout, () => this._onError(new Error("timeout")));
+      this.engine._open();
+      return this;
+    }
+
+    _close() {
+      this.#stopped = true;
+      this._reconnecting = false;
+      this._onClose("forced close");
+    }
+
+    _packet(packet) {
+      for (const it of this.encoder.encode(packet)) this.engine.write(it, packet.options);
+    }
+
+    /** A socket needs the connection no longer. The last one closes it. */
+    _release() {
+      if (!this.#active().length) this._close();
+    }
+
+    // What the engine tells.
+
+    _onOpen() {
+      this.#clearTimer();
+      this._readyState = "open";
+      for (const socket of this.#active()) socket._onOpen();
+      this._fire("open");
+      this.#done?.();
+      const attempts = this.#attempts;
+      this.#attempts = 0;
+      if (this._reconnecting) {
+        this._reconnecting = false;
+        this._fire("reconnect", attempts);
+      }
+    }
+
+    _onData(data) {
+      try {
+        this.decoder.add(data);
+      } catch (err) {
+        this._onClose("parse error", err);
+      }
+    }
+
+    _onError(err) {
+      const isOpening = this._readyState === "opening";
+      if (isOpening) this.#detach();
+      for (const socket of this.#active()) socket._onError(err);
+      this._fire("error", err);
+      if (!isOpening) return;
+      const wasReconnecting = this._reconnecting;
+      this._reconnecting = false;
+      if (this.#done) this.#done(err);
+      else this.#reconnect();
+      if (wasReconnecting) this._fire("reconnect_error", err);
+    }
+
+    _onClose(reason, details) {
+      this.#detach();
+      this.#attempts = 0;
+      for (const socket of this.#active()) socket._onClose(reason, details);
+      this._fire("close", reason, details);
+      this.#reconnect();
+    }
+
+    #active() {
+      return Object.values(this.nsps).filter((socket) => socket.active);
+    }
+
+    #after(ms, run) {
+      this.#timer = this._timers.setTimeout(run, ms);
+    }
+
+    #clearTimer() {
+      this._timers.clearTimeout(this.#timer);
+    }
+
+    #detach() {
+      this.#clearTimer();
+      this._readyState = "closed";
+      this.decoder.destroy();
+      this.engine?._leave();
+    }
+
+    #reconnect() {
+      const { reconnection, reconnectionAttempts } = this._settings;
+      const { reconnectionDelay, reconnectionDelayMax, randomizationFactor } = this._settings;
+      // A listener may have opened the connection by itself.
+      if (!reconnection || this.#stopped || this._reconnecting || this._readyState !== "closed") return;
+      // Here and for the delay, 0 counts as not given: nobody should hammer a server that is down.
+      if (this.#attempts >= (reconnectionAttempts || Infinity)) {
+        this.#attempts = 0;
+        this._fire("reconnect_failed");
+        return;
+      }
+      this._reconnecting = true;
+      // Doubles with each attempt up to a maximum; chance keeps clients from coming back at once.
+      const chance = 1 + randomizationFactor * (2 * Math.random() - 1);
+      const delay = (reconnectionDelay || 1000) * 2 ** this.#attempts++ * chance;
+      this.#after(Math.min(delay, reconnectionDelayMax), () => {
+        this._fire("reconnect_attempt", this.#attempts);
+        if (!this.#stopped) this.open();
+      });
+    }
+  }
+
+  const own = Manager.prototype;
+  own.connect = own.open;
+  own.disconnect = own._close;
+
+  for (const name in SETTINGS) {
+    own[name] = function (value) {
+      if (value === undefined) return this._settings[name];
+      this._settings[name] = value;
+      return this;
+    };
+  }
+
+  // `io(url, options)`: the socket of a namespace.
+
+
+  const managers = {};
+
+  /**
+   * The socket of the namespace that `url` names. Sockets of one origin and path share a connection,
+   * unless the namespace is taken, or `forceNew` or `multiplex: false` ask for another.
+   */
+  function io(url, opts) {
+    if (typeof url === "object") [url, opts] = [undefined, url];
+    opts ??= {};
+    const { secure, hostname, port, nsp } = parseUrl(url);
+    const key = [secure, hostname, port, opts.path];
+    const isAlone = opts.forceNew || opts.multiplex === false || managers[key]?.nsps[nsp];
+    const open = () => new Manager(url ?? "/", opts);
+    const manager = isAlone ? open() : (managers[key] ??= open());
+    return manager.socket(nsp, opts);
+  }
+
+  // emio's browser client: Socket.IO 4.x over HTTP long-polling and WebSocket.
+  //
+  // Without dependencies, for browsers from 2023 on and their workers. Not here: WebTransport,
+  // Engine.IO 3, Node.js. The bundles in dist are made of this by tools/client.
+  //
+  //     io(url) ─▶ Manager   one per origin and path: opens, reconnects, encodes and decodes packets
+  //                  ├─▶ Socket     one per namespace: events and acknowledgements
+  //                  └─▶ Engine     one Engine.IO session: handshake, heartbeat, upgrade, write queue
+  //                        └─▶ Polling | WebSocket
+  //
+  // Members that begin with an underscore are shared between the classes here and are nobody else's;
+  // the bundler gives them short names.
+
+
+  const protocol = 5;
+
+  /** emio's server has none; the name is here so that an import of it does not fail. */
+  const WebTransport = undefined;
+
+  const names = {
+    __proto__: null,
+    Fetch: Polling,
+    Manager,
+    NodeWebSocket: WebSocketTransport,
+    NodeXHR: Polling,
+    Socket,
+    WebSocket: WebSocketTransport,
+    WebTransport,
+    XHR: Polling,
+    connect: io,
+    io,
+    protocol
+  };
+
+  globalThis.io = Object.assign(io, names);
+
+})();
+//# sourceMappingURL=socket.io.js.map

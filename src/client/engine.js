@@ -1,0 +1,166 @@
+// One Engine.IO session over one transport. Engine.IO protocol, revision 4.
+//
+//     opening ──handshake──▶ open ──close()──▶ closing ──queue written──▶ closed
+//
+// Events: open, packet, packetCreate, data, ping, drain, error(err), close(reason, details). A *packet* is {type, data, options}; its data is a text
+// or bytes.
+//
+// Not here: which transport, and how to change it (upgrade.js).
+
+import { Emitter } from "./emitter.js";
+import { timersOf } from "./timers.js";
+import { parseUrl } from "./url.js";
+import { WebSocketTransport } from "./websocket.js";
+
+const engines = new Set(); // those of this page that are not closed
+
+export class Engine extends Emitter {
+  writeBuffer = [];
+  #deadline = Infinity;
+  #timer;
+
+  constructor(manager, uri, opts) {
+    super();
+    this._manager = manager;
+    const { host = location.hostname, hostname = host, port = location.port, secure } = opts;
+    const { query, ...target } = parseUrl(
+      uri ?? `${secure ?? /s:/.test(location.protocol) ? "https" : "http"}://${hostname}:${port}`);
+    Object.assign(this, target);
+    this.opts = query ? { ...opts, query } : opts;
+    this._timers = timersOf(opts);
+  }
+
+  _open() {
+    this._begin(new WebSocketTransport(this, this.opts));
+  }
+
+  _begin(transport) {
+    this.readyState = "opening";
+    engines.add(this);
+    this.transport = transport;
+    transport.open();
+  }
+
+  /** Closes once everything written has left. */
+  close() {
+    if (this.readyState === "opening") this._onClose("forced close");
+    if (this.readyState === "open") {
+      this.readyState = "closing";
+      this._flush();
+    }
+    return this;
+  }
+
+  /** Closes as far as the manager is concerned: it hears no more. */
+  _leave() {
+    this._manager = undefined;
+    this.close();
+  }
+
+  /** Sends one message. */
+  write(data, options) {
+    this.#send("message", data, options);
+    return this;
+  }
+
+  /** Timers sleep with the page: the heartbeat is judged again before something is sent. */
+  _hasExpired() {
+    const hasExpired = Date.now() > this.#deadline;
+    if (hasExpired) queueMicrotask(() => this._onClose("ping timeout"));
+    return hasExpired;
+  }
+
+  // What the transport tells.
+
+  _onPacket({ type, data }) {
+    this._fire("packet", { type, data });
+    if (type === "message") {
+      this._manager?._onData(data);
+      this._fire("data", data);
+    } else if (type === "open") this._onHandshake(JSON.parse(data));
+    else if (type === "ping") {
+      this.#expectPing();
+      this.#send("pong");
+      this._manager?._fire("ping");
+      this._fire("ping");
+    } else if (type === "close") {
+      this._onClose("transport close", { description: "transport closed by the server" });
+    } else if (!type) this._onError(new Error("server error"));
+  }
+
+  /** The first `count` packets have left. */
+  _onDrain(count) {
+    this.writeBuffer.splice(0, count);
+    if (!this.writeBuffer.length) this._fire("drain");
+    this._flush();
+  }
+
+  _onError(err) {
+    this._manager?._onError(err);
+    this._fire("error", err);
+    this._onClose("transport error", err);
+  }
+
+  _onClose(reason, details) {
+    if (this.readyState === "closed") return;
+    this.readyState = "closed";
+    engines.delete(this);
+    this._timers.clearTimeout(this.#timer);
+    this.transport._leave();
+    this.id = null;
+    this._manager?._onClose(reason, details);
+    this._fire("close", reason, details);
+    this.writeBuffer = [];
+  }
+
+  _onHandshake(handshake) {
+    this._handshake = handshake;
+    this.id = handshake.sid;
+    this.readyState = "open";
+    this.#expectPing();
+    this._manager?._onOpen();
+    this._fire("open");
+    this._flush();
+  }
+
+  _flush() {
+    const { readyState, transport, upgrading, writeBuffer } = this;
+    if (upgrading || !transport.writable) return;
+    if (writeBuffer.length) transport.send([...writeBuffer]);
+    else if (readyState === "closing") this._onClose("forced close");
+  }
+
+  #send(type, data, options) {
+    if (this.readyState !== "open") return;
+    const packet = { type, data, options };
+    this._fire("packetCreate", packet);
+    this.writeBuffer.push(packet);
+    this._flush();
+  }
+
+  #expectPing() {
+    const { pingInterval, pingTimeout } = this._handshake;
+    const delay = pingInterval + pingTimeout;
+    this._timers.clearTimeout(this.#timer);
+    this.#deadline = Date.now() + delay;
+    this.#timer = this._timers.setTimeout(() => this._onClose("ping timeout"), delay);
+  }
+}
+
+const listen = (type, run) =>
+  globalThis.addEventListener?.(type, (event) => engines.forEach((engine) => run(engine, event)));
+
+// Some browsers notice only minutes later that a connection has gone with its network.
+listen("offline", (engine) => {
+  const details = { description: "network connection lost" };
+  if (engine.hostname !== "localhost") engine._onClose("transport close", details);
+});
+
+listen("beforeunload", ({ opts, transport }) => opts.closeOnBeforeunload && transport._leave());
+
+// A page that may be shown again closes its sessions, and reconnects when it is; any other leaves
+// without telling its listeners.
+listen("pagehide", (engine, { persisted }) => {
+  if (!persisted) engine.off()._manager = undefined;
+  engine._onClose("transport close", { description: "page hidden" });
+});

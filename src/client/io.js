@@ -1,0 +1,23 @@
+// `io(url, options)`: the socket of a namespace.
+
+import { Manager } from "./manager.js";
+import { parseUrl } from "./url.js";
+
+const managers = {};
+
+/**
+ * The socket of the namespace that `url` names. Sockets of one origin and path share a connection,
+ * unless the namespace is taken, or `forceNew` or `multiplex: false` ask for another.
+ */
+export function io(url, opts) {
+  if (typeof url === "object") [url, opts] = [undefined, url];
+  opts ??= {};
+  const { secure, hostname, port, nsp } = parseUrl(url);
+  const key = [secure, hostname, port, opts.path];
+  const isAlone = opts.forceNew || opts.multiplex === false || managers[key]?.nsps[nsp];
+  const open = () => new Manager(url ?? "/", opts);
+  const manager = isAlone ? open() : (managers[key] ??= open());
+  return manager.socket(nsp, opts);
+}
+
+

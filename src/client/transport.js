@@ -1,0 +1,62 @@
+// What carries the packets of a session: base of the classes that do. `send` may be called while
+// `writable`; then the owner's `_onDrain` hears how many packets have left.
+
+/** The types of packets by their numbers; `b` is a message in base64, which only polling has. */
+const TYPES = ["open", "close", "ping", "pong", "message", "upgrade", "noop"];
+
+let stamps = 0;
+
+export class Transport {
+  writable = false;
+
+  constructor(socket, opts) {
+    this.socket = this._owner = socket;
+    this.opts = opts;
+  }
+
+  /** Closes, and tells nobody anything any more. */
+  _leave() {
+    this._owner = undefined;
+    this.close();
+  }
+
+  /** Where to connect, with what is unique to this request if it should be `stamped`. */
+  _url(scheme, stamped) {
+    const { hostname, id, port, secure } = this.socket;
+    const { addTrailingSlash = true, forceBase64, path = "/socket.io", query, timestampParam = "t" } =
+      this.opts;
+    const params = new URLSearchParams(query);
+    const ours = {
+      EIO: 4,
+      transport: this.name,
+      sid: id,
+      b64: forceBase64 && 1,
+      // So that no cache can answer it.
+      [timestampParam]: stamped && Date.now().toString(36) + stamps++,
+    };
+    for (const name in ours) if (ours[name]) params.set(name, ours[name]);
+    const slash = addTrailingSlash ? "/" : "";
+    return `${scheme}${secure ? "s" : ""}://${hostname}:${port}${path.replace(/\/?$/, slash)}?${params}`;
+  }
+
+  _onFrame(frame) {
+    this._owner?._onPacket(typeof frame === "string"
+      ? { type: TYPES[frame[0]], data: frame.slice(1) }
+      : { type: "message", data: frame });
+  }
+
+  _onError(message, description, context) {
+    const type = "TransportError";
+    this._owner?._onError(Object.assign(new Error(message), { type, description, context }));
+  }
+
+  _onDrain(count) {
+    this.writable = true;
+    this._owner?._onDrain?.(count);
+  }
+}
+
+/** A packet as it travels: a text whose first character is its type, or the bytes of a message. */
+export function toFrame({ type, data = "" }) {
+  return typeof data === "string" ? TYPES.indexOf(type) + data : data;
+}

@@ -1,0 +1,49 @@
+// The WebSocket transport: one WebSocket message is one packet.
+
+import { toText } from "./base64.js";
+import { POLLING } from "./features.js";
+import { Transport, toFrame } from "./transport.js";
+
+export class WebSocketTransport extends Transport {
+  get name() {
+    return "websocket";
+  }
+
+  open() {
+    const { protocols, timestampRequests } = this.opts;
+    const fail = (cause) => this._onError("websocket error", cause);
+    try {
+      this.ws = new WebSocket(this._url("ws", timestampRequests), protocols ?? []);
+    } catch (err) {
+      fail(err);
+      return;
+    }
+    Object.assign(this.ws, {
+      binaryType: "arraybuffer",
+      onopen: () => {
+        this.writable = true;
+        this._owner?._onOpen?.();
+      },
+      onmessage: ({ data }) => this._onFrame(data),
+      onerror: fail,
+      onclose: (context) => this._owner?._onClose(
+        "transport close", { description: "websocket connection closed", context }),
+    });
+  }
+
+  async send(packets) {
+    const { ws } = this;
+    this.writable = false;
+    if (POLLING && this.opts.forceBase64) {
+      for (const text of await Promise.all(packets.map(toText))) ws.send(text);
+    } else {
+      for (const packet of packets) ws.send(toFrame(packet));
+      await undefined;
+    }
+    this._onDrain(packets.length);
+  }
+
+  close() {
+    this.ws?.close();
+  }
+}

@@ -1,0 +1,234 @@
+/*
+ * Bundles the browser client: src/client/*.js become the files of src/client/dist, which the crate
+ * embeds and which are committed, so that building emio needs no Node.
+ *
+ *     npm --prefix tools/client ci
+ *     npm --prefix tools/client run build      writes them, and prints what they weigh
+ *     npm --prefix tools/client run check      compares them with what would be written
+ *
+ * Not here: the client itself, and tests of it. What always holds: the same sources give the same
+ * files, and a file that outgrew its limit is never written. Compressed files are compared by their
+ * content, because another zlib may find other bytes for it.
+ */
+import { existsSync } from "node:fs";
+import { mkdir, readFile, readdir, rm, writeFile } from "node:fs/promises";
+import { basename, dirname, join, relative } from "node:path";
+import { fileURLToPath } from "node:url";
+import { brotliCompressSync, brotliDecompressSync, constants, gunzipSync, gzipSync } from "node:zlib";
+
+import { rollup } from "rollup";
+import { minify } from "terser";
+
+const ROOT = join(dirname(fileURLToPath(import.meta.url)), "../..");
+const SOURCE = join(ROOT, "src/client");
+const DIST = join(SOURCE, "dist");
+const BANNER = "/*! emio's browser client. MIT License */";
+
+/** A classic script defines the global `io`; `gzipBytesMax` is the limit that the build obeys. */
+const BUNDLES = [
+  { name: "socket.io.js", entry: "index.js", isClassic: true },
+  { name: "socket.io.min.js", entry: "index.js", isClassic: true, gzipBytesMax: 6_000 },
+  { name: "socket.io.esm.min.js", entry: "index.js", gzipBytesMax: 6_000 },
+  {
+    name: "socket.io.websocket.min.js",
+    entry: "websocket_only.js",
+    features: "features_websocket_only.js",
+    isClassic: true,
+    gzipBytesMax: 3_500,
+  },
+];
+
+/**
+ * The options of terser: those that make the smallest file by gzip -9, found by trying each of them.
+ * `unsafe` and `pure_getters` are so for code that changes built-in prototypes, or reads a property
+ * for what its getter does; the client does neither. Not on: `booleans_as_integers`, because options
+ * and JSON tell `true` from 1, and `unsafe_comps`, because NaN is compared.
+ *
+ * Of properties only those that begin with an underscore are renamed, in all files alike, but not
+ * what travels or is the language's. Private ones (#) always are.
+ */
+const TERSER = {
+  ecma: 2022,
+  toplevel: true,
+  compress: {
+    passes: 10,
+    keep_fargs: false,
+    pure_getters: true,
+    unsafe: true,
+    hoist_funs: true,
+    reduce_funcs: false,
+    lhs_constants: false,
+  },
+  mangle: { properties: { regex: /^_/, reserved: ["_placeholder", "__proto__"] } },
+  format: { preamble: BANNER, comments: false },
+};
+
+const COMPRESSIONS = {
+  ".gz": { compress: gzip, decompress: gunzipSync },
+  ".br": { compress: brotli, decompress: brotliDecompressSync },
+};
+
+// Before src/client/index.js exists, the one script that it will replace stands in for it.
+const IS_STAND_IN = !existsSync(join(SOURCE, "index.js"));
+const STAND_IN = `
+  import "./socket.io.js";
+  export const { io, connect, Manager, Socket, protocol } = globalThis.io;
+  export default io;
+`;
+
+/** Modules that are in no file: what makes a classic script of a module, and the stand-in. */
+const inMemory = {
+  name: "in-memory",
+  resolveId: (id, importer) => join(importer ? dirname(importer) : SOURCE, id),
+  load(id) {
+    const [, kind, entry] = /^(classic|names)\.(.*)$/.exec(basename(id)) ?? [];
+    switch (kind) {
+      case "classic":
+        // As properties of the factory, which is what the official script does.
+        return `
+          import { io } from "./${entry}";
+          import * as names from "./names.${entry}";
+          globalThis.io = Object.assign(io, names);
+        `;
+      case "names":
+        // All of them but `default`.
+        return `export * from "./${entry}";`;
+    }
+    return IS_STAND_IN && BUNDLES.some((it) => it.entry === basename(id)) ? STAND_IN : null;
+  },
+};
+
+/** All files by name. `names` is how terser remembers which properties it has renamed. */
+async function bundleAll() {
+  const files = new Map();
+  const names = { props: undefined };
+  for (const bundle of BUNDLES) {
+    const { code, map } = await bundleOne(bundle, names);
+    for (const [name, text] of [[bundle.name, code], [`${bundle.name}.map`, map]]) {
+      const content = Buffer.from(text);
+      files.set(name, content);
+      for (const extension in COMPRESSIONS) {
+        files.set(name + extension, COMPRESSIONS[extension].compress(content));
+      }
+    }
+  }
+  return files;
+}
+
+/** Gives a bundle its own list of what it has. */
+const having = (features) => ({
+  name: "features",
+  resolveId: (id, importer) =>
+    features && basename(id) === "features.js" ? join(dirname(importer), features) : null,
+});
+
+async function bundleOne({ name, entry, isClassic, features }, names) {
+  const build = await rollup({
+    input: isClassic ? `classic.${entry}` : entry,
+    plugins: [having(features), inMemory],
+    // A cycle among modules, or a name that nothing exports, is a mistake and no matter of taste.
+    onwarn: (warning) => {
+      throw new Error(warning.message);
+    },
+  });
+  const isReadable = !name.endsWith(".min.js");
+  const { output } = await build.generate({
+    file: join(DIST, name),
+    format: isClassic ? "iife" : "es",
+    banner: isReadable ? BANNER : "",
+    sourcemap: isReadable || "hidden",
+    generatedCode: { preset: "es2015", symbols: false },
+    exports: isClassic ? "none" : "named",
+    // Nobody enumerates or extends it, and a frozen object takes words.
+    freeze: false,
+    externalLiveBindings: false,
+  });
+  await build.close();
+  const [{ code, map }] = output;
+  if (isReadable) return { code, map: map.toString() };
+  const cache = { props: names.props };
+  const mini = await minify({ [name]: code }, {
+    ...TERSER,
+    module: !isClassic,
+    nameCache: cache,
+    sourceMap: { content: map, filename: name, url: `${name}.map`, includeSources: true },
+  });
+  names.props = cache.props;
+  return mini;
+}
+
+function gzip(content) {
+  const bytes = gzipSync(content, { level: 9 });
+  // The header's last byte is the system it was made on, which is nobody's business. RFC 1952.
+  bytes[9] = 255;
+  return bytes;
+}
+
+function brotli(content) {
+  return brotliCompressSync(content, {
+    params: {
+      [constants.BROTLI_PARAM_MODE]: constants.BROTLI_MODE_TEXT,
+      [constants.BROTLI_PARAM_QUALITY]: 11,
+      [constants.BROTLI_PARAM_SIZE_HINT]: content.length,
+    },
+  });
+}
+
+/** Prints what each script weighs; whether all obey their limits. */
+function weigh(files) {
+  let obey = true;
+  console.log(`${"".padEnd(28)}${"raw".padStart(8)}${"gzip -9".padStart(9)}${"brotli".padStart(8)}`);
+  for (const { name, gzipBytesMax } of BUNDLES) {
+    const [raw, gz, br] = ["", ".gz", ".br"].map((it) => files.get(name + it).length);
+    const line = name.padEnd(28) + `${raw}`.padStart(8) + `${gz}`.padStart(9) + `${br}`.padStart(8);
+    const exceeds = gz > gzipBytesMax && !IS_STAND_IN;
+    console.log(exceeds ? `${line}  exceeds ${gzipBytesMax} bytes by gzip -9` : line);
+    if (exceeds) obey = false;
+  }
+  return obey;
+}
+
+async function write(files) {
+  await rm(DIST, { recursive: true, force: true });
+  await mkdir(DIST, { recursive: true });
+  for (const [name, bytes] of files) await writeFile(join(DIST, name), bytes);
+}
+
+/** Whether the files that are there are those that would be written; says which are not. */
+async function compare(files) {
+  const there = existsSync(DIST) ? await readdir(DIST) : [];
+  let same = true;
+  for (const name of new Set([...files.keys(), ...there].sort())) {
+    const path = relative(ROOT, join(DIST, name));
+    let fault;
+    if (!files.has(name)) fault = "is none of the client's files";
+    else if (!there.includes(name)) fault = "is missing";
+    else if (!(await isSame(name, files.get(name)))) fault = "differs from its sources";
+    if (!fault) continue;
+    console.log(`${path} ${fault}`);
+    same = false;
+  }
+  if (!same) console.log("to mend it: npm --prefix tools/client run build");
+  return same;
+}
+
+async function isSame(name, wanted) {
+  const found = await readFile(join(DIST, name));
+  const compression = COMPRESSIONS[name.slice(-3)];
+  if (!compression) return found.equals(wanted);
+  try {
+    return compression.decompress(found).equals(compression.decompress(wanted));
+  } catch {
+    return false;
+  }
+}
+
+const files = await bundleAll();
+const obey = weigh(files);
+if (process.argv.includes("--check")) {
+  process.exitCode = (await compare(files)) && obey ? 0 : 1;
+} else if (obey || process.env.FORCE) {
+  await write(files);
+} else {
+  process.exitCode = 1;
+}
