@@ -146,7 +146,7 @@ class Bench {
 const script = (body) => ({ type: "text/javascript", body });
 const html = (...scripts) => ({
   type: "text/html",
-  body: "<!doctype html><title>parity</title>" +
+  body: '<!doctype html><title>parity</title><link rel="icon" href="data:,">' +
     scripts.map((src) => `<script src="/parity/${src}"></script>`).join(""),
 });
 

@@ -101,7 +101,7 @@ inPage("a path nobody serves", async () => {
 for (const [transport, message] of
   [["polling", "xhr poll error"], ["websocket", "websocket error"]]) {
   test(`nobody there, over ${transport}`, {}, async (bench) => {
-    await bench.proxy.refuse();
+    bench.proxy.refuse();
     const found = await bench.run(async (transport) => {
       const socket = io("/", { transports: [transport], reconnection: false });
       const heard = [];
@@ -138,8 +138,7 @@ test("a poll that is cut", {}, async (bench) => {
     globalThis.errors = record(socket.io, "error");
     await ask(socket, "id");
   });
-  await bench.proxy.refuse();
-  bench.proxy.cut();
+  bench.proxy.refuse();
   const found = await bench.run(async () => {
     const [, reason, err] = await until(() => heard[0]);
     return [reason, shape(err), heard.length, errors.length];

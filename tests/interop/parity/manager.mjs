@@ -104,7 +104,7 @@ inPage("close says why; connect() and open() are the same", async () => {
 }, [true, true, ["forced close", undefined]]);
 
 test("open(callback) gets the error, and nothing is tried again", {}, async (bench) => {
-  await bench.proxy.refuse();
+  bench.proxy.refuse();
   const found = await bench.run(async () => {
     const manager = new io.Manager(location.origin, { autoConnect: false, reconnectionDelay: 1 });
     const heard = record(manager, "error", "reconnect_attempt", "close");
@@ -132,8 +132,7 @@ test("the events of a reconnection, in their order", {}, async (bench) => {
       socket.on(event, (it) => heard.push([`socket ${event}`, text(it)]));
     }
   });
-  await bench.proxy.refuse();
-  bench.proxy.cut();
+  bench.proxy.refuse();
   await bench.run(() => until(() => heard.filter(([it]) => it === "manager reconnect_error")[1]));
   await bench.proxy.open();
   await bench.run(() => connected(socket));

@@ -77,7 +77,7 @@ test("tryAllTransports goes on after a failure", {}, async (bench) => {
 });
 
 test("tryAllTransports ends with the last error", {}, async (bench) => {
-  await bench.proxy.refuse();
+  bench.proxy.refuse();
   const found = await bench.run(async () => {
     const socket = io("/", {
       transports: ["websocket", "polling"], tryAllTransports: true, reconnection: false,

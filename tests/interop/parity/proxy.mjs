@@ -39,14 +39,12 @@ export class Proxy {
     }
   }
 
-  /** New connections are refused until `open`; those there are stay. */
-  async refuse() {
-    const { listener } = this;
-    this.listener = undefined;
-    // Browsers open connections in advance.
-    for (const pair of this.pairs) if (pair.length === 1) pair[0].resetAndDestroy();
+  /** The server is gone: connections are reset, and new ones refused, until `open`. */
+  refuse() {
     // It reports its end only when all its connections have ended; the port is free at once.
-    listener?.close();
+    this.listener?.close();
+    this.listener = undefined;
+    this.cut();
   }
 
   /** Resets all connections. */
@@ -78,12 +76,15 @@ export class Proxy {
   }
 
   async close() {
-    await this.refuse();
-    this.cut();
+    this.refuse();
     this.flow();
   }
 
   accept(client) {
+    if (!this.listener) {
+      client.resetAndDestroy();
+      return;
+    }
     const pair = [client];
     this.pairs.add(pair);
     client.on("error", () => {});

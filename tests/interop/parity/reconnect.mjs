@@ -48,7 +48,7 @@ inPage("all namespaces come back, each with a new id", async () => {
 }, [[false, false, false], [false, false, false], [1]]);
 
 test("the first connection is tried again too", {}, async (bench) => {
-  await bench.proxy.refuse();
+  bench.proxy.refuse();
   await bench.run(async () => {
     globalThis.socket = io("/", { reconnectionDelay: 10 });
     globalThis.heard = [];
@@ -66,7 +66,7 @@ test("the first connection is tried again too", {}, async (bench) => {
 });
 
 test("attempts end, and may begin again", {}, async (bench) => {
-  await bench.proxy.refuse();
+  bench.proxy.refuse();
   await bench.run(async () => {
     globalThis.socket = io("/", { reconnectionDelay: 1, reconnectionAttempts: 2 });
     globalThis.heard = [];
@@ -112,7 +112,7 @@ for (const [name, random, expected] of [
   ["is never above its maximum, whatever chance adds", 0.99, undefined],
 ]) {
   test(`the delay ${name}`, {}, async (bench) => {
-    await bench.proxy.refuse();
+    bench.proxy.refuse();
     const delays = await bench.run(async (random) => {
       const delays = [];
       globalThis.setTimeout = (run, ms, ...args) => {
@@ -140,7 +140,7 @@ for (const [name, random, expected] of [
 }
 
 test("chance makes clients different", {}, async (bench) => {
-  await bench.proxy.refuse();
+  bench.proxy.refuse();
   const delays = await bench.run(async () => {
     const delays = [];
     globalThis.setTimeout = (run, ms, ...args) => {
@@ -158,7 +158,7 @@ test("chance makes clients different", {}, async (bench) => {
 });
 
 test("disconnect() ends the attempts", {}, async (bench) => {
-  await bench.proxy.refuse();
+  bench.proxy.refuse();
   await bench.run(async () => {
     globalThis.socket = io("/", { reconnectionDelay: 10 });
     globalThis.heard = record(socket.io, "reconnect_attempt");

@@ -24,8 +24,7 @@ async function begin(bench, options = {}) {
 
 /** The socket is cut off, and `away` runs in the page before the way is open again. */
 async function leave(bench, away) {
-  await bench.proxy.refuse();
-  bench.proxy.cut();
+  bench.proxy.refuse();
   await bench.run(() => until(() => !socket.connected));
   await bench.run(away);
   await bench.proxy.open();

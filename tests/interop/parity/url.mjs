@@ -23,7 +23,7 @@ inPage("every way to write the page's own server", async () => {
   const heard = [];
   for (const url of urls) {
     const socket = io(url, { forceNew: true });
-    await connected(socket);
+    if (await failure(connected(socket)) !== "no error") return [url, socket.io.engine.hostname];
     heard.push([socket.nsp, socket.io.engine.hostname, String(socket.io.engine.port)]);
     socket.disconnect();
   }
