@@ -45,6 +45,7 @@ inPage("socket() on an open manager connects at once, and once more after discon
   await connected(socket);
   const keeper = await connected(manager.socket("/custom"));
   socket.disconnect();
+  await ask(keeper, "id");
   const again = manager.socket("/");
   await connected(again);
   return [again === socket, keeper.connected];
