@@ -17,7 +17,7 @@ const CASE_MS_MAX = 40_000;
 
 const read = (path) => (existsSync(path) ? readFileSync(path, "utf8") : undefined);
 
-/** Each client's builds by name: `classic` and, where there are any, `esm` and others. */
+/** Each client's builds by name. */
 function clients() {
   const source = join(here, "../../../src/client");
   const dist = process.env.CLIENT_DIST ?? join(source, "dist");
@@ -27,13 +27,10 @@ function clients() {
       classic: read(join(dist, "socket.io.min.js")) ?? read(join(source, "socket.io.js")),
       esm: read(join(dist, "socket.io.esm.min.js")),
       websocket: read(join(dist, "socket.io.websocket.min.js")),
-      msgpack: read(join(dist, "socket.io.msgpack.min.js")),
     },
     official: {
       classic: read(join(official, "socket.io.min.js")),
       esm: read(join(official, "socket.io.esm.min.js")),
-      websocket: undefined,
-      msgpack: read(join(official, "socket.io.msgpack.min.js")),
     },
   };
 }
@@ -49,7 +46,8 @@ const cases = [];
  *
  * Options: `server`, its variables; `ownServer`, one nobody else uses; `build`, another than
  * `classic`; `isThrowing`, for cases whose page throws outside of what they await; `isAlone`, for
- * those that change more than their document; `browser`, another one.
+ * those that change more than their document; `browser`, another one; `clients`, where not both;
+ * `notNode`, why the official server cannot be asked.
  */
 export function theme(title) {
   const test = (name, options, run) => {
@@ -206,8 +204,8 @@ class Tab {
 }
 
 async function attempt({ name, options, run }, client, tab) {
-  if (!CLIENTS[client][options.build ?? "classic"]) {
-    console.log(`ok ${client}: ${name} # skip it has no such build`);
+  if (options.notNode && process.env.SERVER === "node") {
+    console.log(`ok ${client}: ${name} # skip ${options.notNode}`);
     return "skipped";
   }
   const bench = new Bench(client, options);
@@ -240,7 +238,7 @@ async function attempt({ name, options, run }, client, tab) {
 /** Runs what `filter` selects, `lanes` cases at a time, and counts. */
 export async function runAll({ browser, filter, lanes }) {
   const runs = cases
-    .flatMap((it) => Object.keys(CLIENTS).map((client) => [it, client]))
+    .flatMap((it) => (it.options.clients ?? Object.keys(CLIENTS)).map((client) => [it, client]))
     .filter(([{ name }, client]) => filter.test(`${client}: ${name}`));
   const counts = { passed: 0, failed: 0, skipped: 0 };
   const lane = async () => {

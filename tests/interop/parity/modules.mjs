@@ -88,4 +88,4 @@ inPage("the build without polling", async () => {
   await next(socket, "connect");
   return [socket.io.engine.transport.name, text, plain(bytes), socket.id === id,
     await ask(socket, "echo", 1)];
-}, ["websocket", "é", [1], false, [1]], { build: "websocket" });
+}, ["websocket", "é", [1], false, [1]], { build: "websocket", clients: ["emio"] });
