@@ -96,7 +96,7 @@ inPage("a disconnect fails those with a timeout or a promise, and no others", as
     failure(socket.timeout(8_000).emitWithAck("nobody answers")),
   ];
   socket.on("disconnect", () => heard.push("disconnect"));
-  socket.io.engine.close();
+  await lose(socket);
   const answers = await Promise.all(promises);
   await connected(socket);
   return [answers, heard, await ask(socket, "echo", 1)];
@@ -113,7 +113,7 @@ inPage("what waits in the buffer keeps its acknowledgement through a loss", asyn
     socket.timeout(8_000).emit("echo", "timed", (err, value) => answers.push([err, value]));
     socket.emitWithAck("echo", "promise").then((value) => answers.push(value));
   });
-  socket.io.engine.close();
+  await lose(socket);
   await until(() => answers.length === 3);
   return answers;
 }, ["plain", [null, "timed"], "promise"]);
@@ -153,7 +153,7 @@ inPage("an answer after the disconnect goes nowhere, and throws nothing", async 
   const lost = await enter("/custom");
   lost.emit("ask", 1);
   const [, answer] = await next(lost, "ask");
-  lost.io.engine.close();
+  await lose(lost);
   answer("too late");
   await next(lost, "connect");
   return ask(lost, "echo", 2);

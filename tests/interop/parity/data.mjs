@@ -174,10 +174,14 @@ for (const transport of ["polling", "websocket"]) {
 
   test(`10,000 emits that waited, over ${transport}`, {}, async (bench) => {
     const found = await bench.run(async (transport) => {
-      const socket = io("/", { transports: [transport], autoConnect: false });
+      const room = `room${Math.random()}`;
+      // Heard by another, so that only the way there is over this transport.
+      const watch = await enter("/", { transports: ["websocket"] });
+      await ask(watch, "join", room);
       const heard = [];
-      socket.on("message-back", (n) => heard.push(n));
-      for (let n = 0; n < 10_000; n++) socket.emit("message", n);
+      watch.on("room-msg", (n) => heard.push(n));
+      const socket = io("/", { transports: [transport], autoConnect: false, forceNew: true });
+      for (let n = 0; n < 10_000; n++) socket.emit("to", room, n);
       const buffered = socket.sendBuffer.length;
       socket.connect();
       await until(() => heard.length === 10_000);

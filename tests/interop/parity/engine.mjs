@@ -118,9 +118,11 @@ inPage("ping and pong", async () => {
 });
 
 inPage("close() is a loss, from which the manager returns", async () => {
-  const socket = await enter("/");
+  const socket = await enter("/", { transports: ["websocket"] });
+  await ask(socket, "id");
   const { id } = socket;
   const { engine } = socket.io;
+  await until(() => !engine.writeBuffer.length);
   const order = [];
   engine.on("close", (...args) => order.push(["engine", ...args]));
   socket.io.on("close", (...args) => order.push(["manager", ...args]));

@@ -190,9 +190,9 @@ inPage("reconnection(false) takes effect at once", async () => {
   const socket = await enter("/", { reconnectionDelay: 1 });
   const heard = record(socket.io, "reconnect_attempt");
   socket.io.reconnection(false);
-  socket.io.engine.close();
+  await lose(socket);
   const other = await enter("/custom");
-  other.io.engine.close();
+  await lose(other);
   await next(other, "connect");
   return [heard, socket.connected, socket.active];
 }, [[], false, true]);

@@ -84,7 +84,7 @@ inPage("the build without polling", async () => {
   const socket = await enter("/custom");
   const [text, bytes] = await ask(socket, "message-with-ack", "é", new Blob([bytesOf(1)]));
   const { id } = socket;
-  socket.io.engine.close();
+  await lose(socket);
   await next(socket, "connect");
   return [socket.io.engine.transport.name, text, plain(bytes), socket.id === id,
     await ask(socket, "echo", 1)];

@@ -256,14 +256,14 @@ inPage("auth: an object, a function, a promise behind it", async () => {
 inPage("auth is read again at each connection", async () => {
   let asked = 0;
   const counted = await enter("/", { auth: (done) => done({ n: ++asked }) });
-  counted.io.engine.close();
+  await lose(counted);
   await next(counted, "connect");
   const plainly = await enter("/", { auth: { n: 1 } });
   plainly.auth = { n: 5 };
   plainly.disconnect().connect();
   await next(plainly, "connect");
   plainly.auth.n = 6;
-  plainly.io.engine.close();
+  await lose(plainly);
   await next(plainly, "connect");
   return [counted, plainly].map((it) => ask(it, "handshake"))
     .reduce(async (list, it) => [...await list, (await it)[0].auth], []);

@@ -101,3 +101,10 @@ function uncaught() {
 function works(socket) {
   return until(() => socket.timeout(1_000).emitWithAck("echo", true).catch(() => false));
 }
+
+/** Closes the engine below a socket at once: while it writes or upgrades, it would wait for that. */
+async function lose(socket) {
+  const { engine } = socket.io;
+  await until(() => engine.readyState === "open" && !engine.upgrading && !engine.writeBuffer.length);
+  engine.close();
+}

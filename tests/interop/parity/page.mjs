@@ -85,7 +85,7 @@ for (const transport of TRANSPORTS) {
         const socket = await enter(location.origin, { transports });
         const [text, bytes] = await ask(socket, "message-with-ack", "é", new Blob([bytesOf(1, 2)]));
         const { id } = socket;
-        socket.io.engine.close();
+        await lose(socket);
         await next(socket, "connect");
         return [typeof window, text, plain(bytes), socket.id === id,
           socket.io.engine.transport.name];

@@ -41,7 +41,7 @@ inPage("all namespaces come back, each with a new id", async () => {
   const sockets = ["/", "/custom", "/dyn-1"].map((nsp) => io(nsp, { reconnectionDelay: 10 }));
   await Promise.all(sockets.map(connected));
   const before = sockets.map(({ id }) => id);
-  sockets[0].io.engine.close();
+  await lose(sockets[0]);
   const gone = sockets.map(({ connected }) => connected);
   await Promise.all(sockets.map(connected));
   return [gone, sockets.map(({ id }, n) => id === before[n]), await ask(sockets[2], "echo", 1)];
@@ -97,9 +97,9 @@ test("attempts end, and may begin again", {}, async (bench) => {
 inPage("reconnection: false stays away until connect()", async () => {
   const socket = await enter("/", { reconnection: false });
   const heard = record(socket.io, "reconnect_attempt", "reconnect", "reconnect_failed");
-  socket.io.engine.close();
+  await lose(socket);
   const other = await enter("/custom");
-  other.io.engine.close();
+  await lose(other);
   await next(other, "connect");
   const away = [socket.connected, socket.active];
   socket.connect();
@@ -215,7 +215,7 @@ test("timeout: false waits as long as it takes", {
 inPage("what is emitted in a disconnect listener waits", async () => {
   const socket = await enter("/");
   socket.once("disconnect", () => socket.emit("message", "from the listener"));
-  socket.io.engine.close();
+  await lose(socket);
   return next(socket, "message-back");
 }, ["from the listener"]);
 
@@ -234,7 +234,7 @@ inPage("auth may change with each attempt", async () => {
     socket.auth.n = n;
     socket.io.opts.query = { attempt: n };
   });
-  socket.io.engine.close();
+  await lose(socket);
   await next(socket, "connect");
   const [{ auth, query }] = await ask(socket, "handshake");
   return [auth, query.attempt];
@@ -243,7 +243,7 @@ inPage("auth may change with each attempt", async () => {
 inPage("transports may change for the next attempt", async () => {
   const socket = await enter("/", { transports: ["websocket"] });
   socket.io.opts.transports = ["polling"];
-  socket.io.engine.close();
+  await lose(socket);
   await next(socket, "connect");
   return socket.io.engine.transport.name;
 }, "polling");

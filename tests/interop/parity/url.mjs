@@ -55,7 +55,7 @@ inPage("options may come alone", async () => {
 inPage("the query of the URL, and of a reconnection", async () => {
   const socket = await enter("/custom?a=1&b=x%20y&c=%C3%BC");
   const first = (await ask(socket, "handshake"))[0].query;
-  socket.io.engine.close();
+  await lose(socket);
   await next(socket, "connect");
   const second = (await ask(socket, "handshake"))[0].query;
   return [first, second].map(({ a, b, c }) => ({ a, b, c }));
