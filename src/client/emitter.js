@@ -1,5 +1,7 @@
 // Listeners by event name, in the order in which they were added. What everything else here is.
 
+import { FULL } from "./features.js";
+
 export class Emitter {
   _listeners = { __proto__: null };
 
@@ -46,9 +48,11 @@ export class Emitter {
 }
 
 const own = Emitter.prototype;
-own.addEventListener = own.on;
-own.removeListener = own.removeAllListeners = own.removeEventListener = own.off;
 own.emit = own._fire;
+if (FULL) {
+  own.addEventListener = own.on;
+  own.removeListener = own.removeAllListeners = own.removeEventListener = own.off;
+}
 
 /** Calls each function; what one throws is reported, and stops neither the next nor the transport. */
 export function callAll(functions, self, args) {

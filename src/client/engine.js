@@ -2,15 +2,15 @@
 //
 //     opening ──handshake──▶ open ──close()──▶ closing ──queue written──▶ closed
 //
-// Events: open, packet, packetCreate, data, ping, drain, error(err), close(reason, details). A *packet* is {type, data, options}; its data is a text
+// Events: handshake(data), open, packet, packetCreate, data, message, ping, pong, heartbeat, flush, drain,
+// error(err), close(reason, details). A *packet* is {type, data, options}; its data is a text
 // or bytes.
 //
-// Not here: which transport, and how to change it (upgrade.js).
+// Not here: which transport, and how to change it (upgrade.js, which brings `_open`).
 
 import { Emitter } from "./emitter.js";
 import { timersOf } from "./timers.js";
-import { parseUrl } from "./url.js";
-import { WebSocketTransport } from "./websocket.js";
+import { isSecure, parseUrl } from "./url.js";
 
 const engines = new Set(); // those of this page that are not closed
 
@@ -23,15 +23,13 @@ export class Engine extends Emitter {
     super();
     this._manager = manager;
     const { host = location.hostname, hostname = host, port = location.port, secure } = opts;
-    const { query, ...target } = parseUrl(
-      uri ?? `${secure ?? /s:/.test(location.protocol) ? "https" : "http"}://${hostname}:${port}`);
-    Object.assign(this, target);
-    this.opts = query ? { ...opts, query } : opts;
+    const url = parseUrl(
+      uri ?? `${secure ?? isSecure(location.protocol) ? "https" : "http"}://${hostname}:${port}`);
+    this.hostname = url.hostname;
+    this.port = url.port;
+    this.secure = isSecure(url.protocol);
+    this.opts = url.search ? { ...opts, query: url.search } : opts;
     this._timers = timersOf(opts);
-  }
-
-  _open() {
-    this._begin(new WebSocketTransport(this, this.opts));
   }
 
   _begin(transport) {
@@ -73,16 +71,16 @@ export class Engine extends Emitter {
   // What the transport tells.
 
   _onPacket({ type, data }) {
-    this._fire("packet", { type, data });
+    this._fire("packet", { type, data })._fire("heartbeat");
     if (type === "message") {
       this._manager?._onData(data);
-      this._fire("data", data);
+      this._fire("data", data)._fire("message", data);
     } else if (type === "open") this._onHandshake(JSON.parse(data));
     else if (type === "ping") {
       this.#expectPing();
       this.#send("pong");
       this._manager?._fire("ping");
-      this._fire("ping");
+      this._fire("ping")._fire("pong");
     } else if (type === "close") {
       this._onClose("transport close", { description: "transport closed by the server" });
     } else if (!type) this._onError(new Error("server error"));
@@ -106,7 +104,7 @@ export class Engine extends Emitter {
     this.readyState = "closed";
     engines.delete(this);
     this._timers.clearTimeout(this.#timer);
-    this.transport._leave();
+    this.transport?._leave();
     this.id = null;
     this._manager?._onClose(reason, details);
     this._fire("close", reason, details);
@@ -118,6 +116,7 @@ export class Engine extends Emitter {
     this.id = handshake.sid;
     this.readyState = "open";
     this.#expectPing();
+    this._fire("handshake", handshake);
     this._manager?._onOpen();
     this._fire("open");
     this._flush();
@@ -126,8 +125,10 @@ export class Engine extends Emitter {
   _flush() {
     const { readyState, transport, upgrading, writeBuffer } = this;
     if (upgrading || !transport.writable) return;
-    if (writeBuffer.length) transport.send([...writeBuffer]);
-    else if (readyState === "closing") this._onClose("forced close");
+    if (writeBuffer.length) {
+      transport.send([...writeBuffer]);
+      this._fire("flush");
+    } else if (readyState === "closing") this._onClose("forced close");
   }
 
   #send(type, data, options) {

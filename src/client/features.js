@@ -1,4 +1,5 @@
-// What this build has. The WebSocket-only bundle takes its own list in place of this one.
+// What this bundle has. The WebSocket-only bundle takes `*_websocket_only.js` in place of the modules
+// that have such a neighbour.
 
-/** HTTP long-polling, and with it the upgrade, payload limits and base64. */
-export const POLLING = true;
+/** All that the official client has; what the other bundle is without stands in websocket_only.js. */
+export const FULL = true;

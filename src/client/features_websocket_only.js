@@ -1,3 +1,3 @@
-// What the WebSocket-only bundle has: see features.js, in whose place the bundler takes this.
+// What the WebSocket-only bundle has.
 
-export const POLLING = false;
+export const FULL = false;

@@ -11,15 +11,11 @@
 // Members that begin with an underscore are shared between the classes here and are nobody else's;
 // the bundler gives them short names.
 
-import { io } from "./io.js";
-
-export { io as default, io as connect, io } from "./io.js";
+export { io as default, io as connect, io, protocol } from "./io.js";
 export { Manager } from "./manager.js";
 export { Socket } from "./socket.js";
-export { Polling as Fetch, Polling as NodeXHR, Polling as XHR } from "./polling.js";
+export { Fetch, Polling as NodeXHR, Polling as XHR } from "./polling.js";
 export { WebSocketTransport as WebSocket, WebSocketTransport as NodeWebSocket } from "./websocket.js";
-
-export const protocol = 5;
 
 /** emio's server has none; the name is here so that an import of it does not fail. */
 export const WebTransport = undefined;

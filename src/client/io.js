@@ -1,6 +1,7 @@
-// `io(url, options)`: the socket of a namespace.
+// `io(url, options)`: the socket of a namespace. It has the rest of the client as properties.
 
 import { Manager } from "./manager.js";
+import { Socket } from "./socket.js";
 import { parseUrl } from "./url.js";
 
 const managers = {};
@@ -12,12 +13,17 @@ const managers = {};
 export function io(url, opts) {
   if (typeof url === "object") [url, opts] = [undefined, url];
   opts ??= {};
-  const { secure, hostname, port, nsp } = parseUrl(url);
-  const key = [secure, hostname, port, opts.path];
-  const isAlone = opts.forceNew || opts.multiplex === false || managers[key]?.nsps[nsp];
+  const { origin, pathname } = parseUrl(url);
+  const nsp = decodeURI(pathname);
+  const key = origin + opts.path;
+  const isAlone = opts.forceNew || opts["force new connection"] || opts.multiplex === false ||
+    managers[key]?.nsps[nsp];
   const open = () => new Manager(url ?? "/", opts);
   const manager = isAlone ? open() : (managers[key] ??= open());
   return manager.socket(nsp, opts);
 }
 
+/** The revision of the Socket.IO protocol. */
+export const protocol = 5;
 
+Object.assign(io, { Manager, Socket, connect: io, io, protocol });

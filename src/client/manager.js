@@ -6,12 +6,11 @@
 // reconnect_error(err), reconnect_failed. The sockets hear first.
 
 import { Emitter } from "./emitter.js";
-import { Engine } from "./engine.js";
-import { POLLING } from "./features.js";
+import { FULL } from "./features.js";
 import { Decoder, Encoder } from "./parser.js";
+import { Engine } from "./session.js";
 import { Socket } from "./socket.js";
 import { timersOf } from "./timers.js";
-import { UpgradingEngine } from "./upgrade.js";
 
 /** Options that are methods as well: without an argument they tell, with one they set. */
 const SETTINGS = {
@@ -27,7 +26,7 @@ export class Manager extends Emitter {
   nsps = {};
   _readyState = "closed";
   _reconnecting = false;
-  _settings = { ...SETTINGS };
+  _settings = {};
   #attempts = 0;
   #stopped; // by the application, until the next open()
   #done; // takes over what to do after an attempt to open
@@ -38,11 +37,10 @@ export class Manager extends Emitter {
     if (typeof uri === "object") [uri, opts] = [undefined, uri];
     this.uri = uri;
     this.opts = opts ??= {};
-    for (const name in SETTINGS) this[name](opts[name]);
+    for (const name in SETTINGS) this._settings[name] = opts[name] ?? SETTINGS[name];
     this._timers = timersOf(opts);
-    const parser = opts.parser ?? { Encoder, Decoder };
-    this.encoder = new parser.Encoder();
-    this.decoder = new parser.Decoder();
+    this.encoder = new ((FULL && opts.parser?.Encoder) || Encoder)();
+    this.decoder = new ((FULL && opts.parser?.Decoder) || Decoder)();
     this.decoder.on("decoded", (packet) => {
       for (const socket of this.#active()) if (socket.nsp === packet.nsp) socket._onPacket(packet);
       this._fire("packet", packet);
@@ -65,7 +63,7 @@ export class Manager extends Emitter {
     this._readyState = "opening";
     this.#stopped = false;
     this.#done = done;
-    this.engine = new (POLLING ? UpgradingEngine : Engine)(this, this.uri, this.opts);
+    this.engine = new Engine(this, this.uri, this.opts);
     const { timeout } = this._settings;
     if (timeout !== false) this.#after(timeout, () => this._onError(new Error("timeout")));
     this.engine._open();
@@ -173,14 +171,15 @@ export class Manager extends Emitter {
   }
 }
 
-const own = Manager.prototype;
-own.connect = own.open;
-own.disconnect = own._close;
-
-for (const name in SETTINGS) {
-  own[name] = function (value) {
-    if (value === undefined) return this._settings[name];
-    this._settings[name] = value;
-    return this;
-  };
+if (FULL) {
+  const own = Manager.prototype;
+  own.connect = own.open;
+  own.disconnect = own._close;
+  for (const name in SETTINGS) {
+    own[name] = function (value) {
+      if (value === undefined) return this._settings[name];
+      this._settings[name] = value;
+      return this;
+    };
+  }
 }

@@ -1,10 +1,11 @@
 // The HTTP long-polling transport: one GET always waits for the server's packets, and at most one
 // POST carries ours. A *payload* is the body of either: packets between separators.
 
-import { fromBase64, toText } from "./base64.js";
-import { Transport } from "./transport.js";
+import { Transport, toText } from "./transport.js";
 
 const SEPARATOR = "\x1e";
+const CLOSE = "1"; // the packet of that type
+const ENCODER = new TextEncoder();
 
 export class Polling extends Transport {
   writable = true;
@@ -29,14 +30,15 @@ export class Polling extends Transport {
     try {
       for (const packet of packets) {
         const text = await toText(packet);
-        bytes += new Blob([text]).size + 1;
+        bytes += ENCODER.encode(text).length + 1;
         // One alone is sent even so: the server will say what it thinks of it.
         if (texts[0] && bytes > this.socket._handshake.maxPayload + 1) break;
         texts.push(text);
       }
       await this.#request(texts.join(SEPARATOR));
     } catch (err) {
-      this.#fail("post", err);
+      this.#isAlive = false;
+      this._onFailure("post", err);
       return;
     }
     this._onDrain(texts.length);
@@ -58,7 +60,7 @@ export class Polling extends Transport {
 
   close() {
     const abort = () => this.#abort.abort();
-    if (this.#isAlive) this.#request("1", true).then(abort, abort);
+    if (this.#isAlive) this.#request(CLOSE).then(abort, abort);
     else abort();
     this.#isAlive = false;
   }
@@ -69,14 +71,15 @@ export class Polling extends Transport {
     try {
       payload = await this.#request();
     } catch (err) {
-      this.#fail("poll", err);
+      this.#isAlive = false;
+      this._onFailure("poll", err);
       return;
     }
     this.#isPolling = false;
     this.#isAlive ||= payload[0] === "0";
     for (const frame of payload.split(SEPARATOR)) {
-      if (frame === "1") this.#isAlive = false;
-      this._onFrame(frame[0] === "b" ? fromBase64(frame.slice(1)) : frame);
+      if (frame === CLOSE) this.#isAlive = false;
+      this._onFrame(frame);
     }
     if (this.#paused) this.#rest();
     else if (this.#isAlive) this.#poll();
@@ -86,15 +89,15 @@ export class Polling extends Transport {
     if (!this.#isPolling && this.writable) this.#paused?.();
   }
 
-  /** `keepalive` lets a request outlive its page. */
-  async #request(body, keepalive) {
+  async #request(body) {
     const { withCredentials, extraHeaders, requestTimeout, timestampRequests } = this.opts;
     const { signal } = this.#abort;
     const response = await fetch(this._url("http", timestampRequests !== false), {
       method: body ? "POST" : "GET",
-      headers: { ...extraHeaders },
+      headers: extraHeaders,
       body,
-      keepalive,
+      // The last request outlives its page.
+      keepalive: body === CLOSE,
       credentials: withCredentials ? "include" : "same-origin",
       signal: requestTimeout ? AbortSignal.any([signal, AbortSignal.timeout(requestTimeout)]) : signal,
     });
@@ -104,8 +107,14 @@ export class Polling extends Transport {
   }
 
   /** `cause` is a response, or what kept one from coming. */
-  #fail(what, cause) {
-    this.#isAlive = false;
+  _onFailure(what, cause) {
     this._onError(`xhr ${what} error`, cause.status ?? 0, cause);
+  }
+}
+
+/** The same for those who ask for it by this name: its errors are called otherwise. */
+export class Fetch extends Polling {
+  _onFailure(what, cause) {
+    this._onError(`fetch ${what === "poll" ? "read" : "write"} error`, cause.status ?? cause, cause);
   }
 }

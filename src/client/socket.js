@@ -8,6 +8,7 @@
 // Events of its own: connect, connect_error(err), disconnect(reason, details).
 
 import { Emitter, callAll } from "./emitter.js";
+import { FULL } from "./features.js";
 import { ACK, CONNECT, CONNECT_ERROR, DISCONNECT, EVENT, isReserved } from "./parser.js";
 
 export class Socket extends Emitter {
@@ -16,12 +17,13 @@ export class Socket extends Emitter {
   recovered = false;
   receiveBuffer = []; // events that came before the answer to CONNECT
   sendBuffer = []; // packets that wait for it
-  _catchAlls = { Any: [], AnyOutgoing: [] };
-  #opts;
+  _catchAlls = FULL && { Any: [], AnyOutgoing: [] };
+  _opts;
   #acks = new Map();
   #ackId = 0;
   #flags = {}; // of the next emit only
-  #queue = []; // what `retries` guards; the first is under way
+  _queue = FULL && []; // of attempts to send what `retries` guards
+  _isTrying; // the first of them is under way
   #pid; // our secret for connection state recovery, and the offset of the last event
   #offset;
 
@@ -30,7 +32,7 @@ export class Socket extends Emitter {
     this.io = io;
     this.nsp = nsp;
     this.auth = opts.auth;
-    this.#opts = opts;
+    this._opts = opts;
     if (io._autoConnect) this.connect();
   }
 
@@ -83,8 +85,8 @@ export class Socket extends Emitter {
     if (isReserved(data[0])) throw new Error(`"${data[0]}" is a reserved event name`);
     const flags = this.#flags;
     this.#flags = {};
-    if (this.#opts.retries && !flags.volatile) this.#enqueue(data, flags);
-    else this.#emit(data, flags);
+    if (FULL && this._opts.retries && !flags.volatile) this._enqueue(data, flags);
+    else this._emit(data, flags);
     return this;
   }
 
@@ -96,39 +98,13 @@ export class Socket extends Emitter {
     });
   }
 
-  #emit(data, { volatile, timeout = this.#opts.ackTimeout, compress = true }) {
+  _emit(data, { volatile, timeout = this._opts.ackTimeout, compress = true }) {
     const packet = { type: EVENT, data, options: { compress } };
     if (typeof data.at(-1) === "function") this.#awaitAck(packet, data.pop(), timeout);
     const { engine } = this.io;
     if (volatile && !engine?.transport?.writable) return;
     if (this.connected && !engine._hasExpired()) this.#sendEvent(packet);
     else this.sendBuffer.push(packet);
-  }
-
-  /** One after the other, each until it is acknowledged or has failed once more than `retries`. */
-  #enqueue(data, flags) {
-    const ack = typeof data.at(-1) === "function" && data.pop();
-    const entry = { tries: 0 };
-    const onAck = (err, ...args) => {
-      entry.pending = false;
-      if (!err || entry.tries > this.#opts.retries) {
-        this.#queue.shift();
-        if (ack) ack(err, ...args);
-      }
-      this.#drainQueue();
-    };
-    onAck.withError = true;
-    entry.send = () => this.#emit([...data, onAck], flags);
-    this.#queue.push(entry);
-    this.#drainQueue();
-  }
-
-  #drainQueue(again) {
-    const [entry] = this.#queue;
-    if (!this.connected || !entry || (entry.pending && !again)) return;
-    entry.pending = true;
-    entry.tries++;
-    entry.send();
   }
 
   #awaitAck(packet, ack, timeout) {
@@ -194,12 +170,12 @@ export class Socket extends Emitter {
     this.connected = true;
     for (const data of this.receiveBuffer.splice(0)) this.#deliver(data);
     for (const packet of this.sendBuffer.splice(0)) this.#sendEvent(packet);
-    this.#drainQueue(true);
+    if (FULL) this._drainQueue(true);
     this._fire("connect");
   }
 
   #deliver(data) {
-    callAll(this._catchAlls.Any, this, data);
+    if (FULL) callAll(this._catchAlls.Any, this, data);
     this._fire(...data);
     // With recovery on, the server adds an offset to each event.
     if (this.#pid && typeof data.at(-1) === "string") this.#offset = data.at(-1);
@@ -232,7 +208,7 @@ export class Socket extends Emitter {
   }
 
   #sendEvent(packet) {
-    callAll(this._catchAlls.AnyOutgoing, this, packet.data);
+    if (FULL) callAll(this._catchAlls.AnyOutgoing, this, packet.data);
     this.#send(packet);
   }
 
@@ -246,23 +222,53 @@ const own = Socket.prototype;
 own.open = own.connect;
 own.close = own.disconnect;
 
+// What `retries` asks for.
+if (FULL) Object.assign(own, {
+  /** One after the other, each until it is acknowledged or has failed once more than `retries`. */
+  _enqueue(data, flags) {
+    const ack = typeof data.at(-1) === "function" && data.pop();
+    let tries = 0;
+    const onAck = (err, ...args) => {
+      this._isTrying = false;
+      if (!err || tries > this._opts.retries) {
+        this._queue.shift();
+        if (ack) ack(err, ...args);
+      }
+      this._drainQueue();
+    };
+    onAck.withError = true;
+    this._queue.push(() => {
+      tries++;
+      this._isTrying = true;
+      this._emit([...data, onAck], flags);
+    });
+    this._drainQueue();
+  },
+
+  _drainQueue(again) {
+    if (this.connected && (again || !this._isTrying)) this._queue[0]?.();
+  },
+});
+
 // onAny, prependAny, offAny, listenersAny hear all that arrives; the same with `Outgoing` what leaves.
-for (const suffix in { Any: 1, AnyOutgoing: 1 }) {
-  own["on" + suffix] = function (listener) {
-    this._catchAlls[suffix].push(listener);
-    return this;
-  };
-  own["prepend" + suffix] = function (listener) {
-    this._catchAlls[suffix].unshift(listener);
-    return this;
-  };
-  own["off" + suffix] = function (listener) {
-    const listeners = this._catchAlls[suffix];
-    const index = listener ? listeners.indexOf(listener) : 0;
-    if (index >= 0) listeners.splice(index, listener ? 1 : Infinity);
-    return this;
-  };
-  own["listeners" + suffix] = function () {
-    return this._catchAlls[suffix];
-  };
+if (FULL) for (const suffix of ["Any", "AnyOutgoing"]) {
+  Object.assign(own, {
+    ["on" + suffix](listener) {
+      this._catchAlls[suffix].push(listener);
+      return this;
+    },
+    ["prepend" + suffix](listener) {
+      this._catchAlls[suffix].unshift(listener);
+      return this;
+    },
+    ["off" + suffix](listener) {
+      const listeners = this._catchAlls[suffix];
+      this._catchAlls[suffix] = listeners.filter((it, index) =>
+        listener && index !== listeners.indexOf(listener));
+      return this;
+    },
+    ["listeners" + suffix]() {
+      return this._catchAlls[suffix];
+    },
+  });
 }

@@ -1,5 +1,10 @@
 // The timers to use: those of now, which a test may have replaced, or the browser's own.
 
-const NATIVE = { setTimeout: setTimeout.bind(globalThis), clearTimeout: clearTimeout.bind(globalThis) };
+import { FULL } from "./features.js";
 
-export const timersOf = ({ useNativeTimers }) => (useNativeTimers ? NATIVE : globalThis);
+const NATIVE = FULL && {
+  setTimeout: setTimeout.bind(globalThis),
+  clearTimeout: clearTimeout.bind(globalThis),
+};
+
+export const timersOf = (opts) => (FULL && opts.useNativeTimers ? NATIVE : globalThis);

@@ -40,9 +40,10 @@ export class Transport {
   }
 
   _onFrame(frame) {
-    this._owner?._onPacket(typeof frame === "string"
-      ? { type: TYPES[frame[0]], data: frame.slice(1) }
-      : { type: "message", data: frame });
+    const isText = typeof frame === "string";
+    const data = isText ? frame.slice(1) : frame;
+    if (isText && frame[0] === "b") this._onFrame(fromBase64(data));
+    else this._owner?._onPacket({ type: isText ? TYPES[frame[0]] : "message", data });
   }
 
   _onError(message, description, context) {
@@ -59,4 +60,19 @@ export class Transport {
 /** A packet as it travels: a text whose first character is its type, or the bytes of a message. */
 export function toFrame({ type, data = "" }) {
   return typeof data === "string" ? TYPES.indexOf(type) + data : data;
+}
+
+/** The same as a text, for what carries only texts: bytes become `b` and base64. */
+export function toText(packet) {
+  const frame = toFrame(packet);
+  return typeof frame === "string" ? frame : new Promise((resolve, reject) => {
+    const reader = new FileReader();
+    reader.onload = () => resolve("b" + (reader.result.split(",")[1] ?? ""));
+    reader.onerror = () => reject(reader.error);
+    reader.readAsDataURL(new Blob([frame]));
+  });
+}
+
+function fromBase64(text) {
+  return Uint8Array.from(atob(text), (char) => char.charCodeAt(0)).buffer;
 }

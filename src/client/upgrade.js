@@ -30,6 +30,10 @@ export class UpgradingEngine extends Engine {
   }
 
   _open() {
+    if (!this.transports.length) {
+      queueMicrotask(() => super._onError("No transports available"));
+      return;
+    }
     const isRemembered = this.opts.rememberUpgrade && webSocketWorked &&
       this.transports.includes("websocket");
     this._begin(this.#create(isRemembered ? "websocket" : this.transports[0]));

@@ -1,8 +1,6 @@
 // The WebSocket transport: one WebSocket message is one packet.
 
-import { toText } from "./base64.js";
-import { POLLING } from "./features.js";
-import { Transport, toFrame } from "./transport.js";
+import { Transport, toFrame, toText } from "./transport.js";
 
 export class WebSocketTransport extends Transport {
   get name() {
@@ -11,11 +9,10 @@ export class WebSocketTransport extends Transport {
 
   open() {
     const { protocols, timestampRequests } = this.opts;
-    const fail = (cause) => this._onError("websocket error", cause);
     try {
       this.ws = new WebSocket(this._url("ws", timestampRequests), protocols ?? []);
     } catch (err) {
-      fail(err);
+      this._owner._onError(err);
       return;
     }
     Object.assign(this.ws, {
@@ -25,7 +22,7 @@ export class WebSocketTransport extends Transport {
         this._owner?._onOpen?.();
       },
       onmessage: ({ data }) => this._onFrame(data),
-      onerror: fail,
+      onerror: (event) => this._onError("websocket error", event),
       onclose: (context) => this._owner?._onClose(
         "transport close", { description: "websocket connection closed", context }),
     });
@@ -34,7 +31,7 @@ export class WebSocketTransport extends Transport {
   async send(packets) {
     const { ws } = this;
     this.writable = false;
-    if (POLLING && this.opts.forceBase64) {
+    if (this.opts.forceBase64) {
       for (const text of await Promise.all(packets.map(toText))) ws.send(text);
     } else {
       for (const packet of packets) ws.send(toFrame(packet));

@@ -1,9 +1,7 @@
-// The client without HTTP long-polling: `transports: ["websocket"]` is all it can do. Everything
-// else is as in index.js.
+// The client for those who count bytes: without HTTP long-polling and the upgrade from it, and
+// without retries, catch-all listeners, custom parsers and transports, native timers, the manager's
+// settings as methods, and what the engine tells of its packets. All else is as in index.js.
 
-export { io as default, io as connect, io } from "./io.js";
+export { io as default, io as connect, io, protocol } from "./io.js";
 export { Manager } from "./manager.js";
 export { Socket } from "./socket.js";
-export { WebSocketTransport as WebSocket, WebSocketTransport as NodeWebSocket } from "./websocket.js";
-
-export const protocol = 5;

@@ -22,7 +22,7 @@ import { minify } from "terser";
 const ROOT = join(dirname(fileURLToPath(import.meta.url)), "../..");
 const SOURCE = join(ROOT, "src/client");
 const DIST = join(SOURCE, "dist");
-const BANNER = "/*! emio's browser client. MIT License */";
+const BANNER = "/*! emio, MIT License */";
 
 /** A classic script defines the global `io`; `gzipBytesMax` is the limit that the build obeys. */
 const BUNDLES = [
@@ -32,7 +32,6 @@ const BUNDLES = [
   {
     name: "socket.io.websocket.min.js",
     entry: "websocket_only.js",
-    features: "features_websocket_only.js",
     isClassic: true,
     gzipBytesMax: 3_500,
   },
@@ -55,7 +54,9 @@ const TERSER = {
     keep_fargs: false,
     pure_getters: true,
     unsafe: true,
-    hoist_funs: true,
+    hoist_funs: false,
+    sequences: false,
+    arrows: true,
     reduce_funcs: false,
     lhs_constants: false,
   },
@@ -115,17 +116,19 @@ async function bundleAll() {
   return files;
 }
 
-/** Gives a bundle its own list of what it has. */
-const having = (features) => ({
-  name: "features",
-  resolveId: (id, importer) =>
-    features && basename(id) === "features.js" ? join(dirname(importer), features) : null,
-});
+/** In the WebSocket-only bundle `a_websocket_only.js`, where there is one, takes the place of `a.js`. */
+const websocketOnly = {
+  name: "websocket-only",
+  resolveId(id, importer) {
+    const path = importer && join(dirname(importer), id.replace(/\.js$/, "_websocket_only.js"));
+    return path && existsSync(path) ? path : null;
+  },
+};
 
-async function bundleOne({ name, entry, isClassic, features }, names) {
+async function bundleOne({ name, entry, isClassic }, names) {
   const build = await rollup({
     input: isClassic ? `classic.${entry}` : entry,
-    plugins: [having(features), inMemory],
+    plugins: [entry === "websocket_only.js" ? websocketOnly : {}, inMemory],
     // A cycle among modules, or a name that nothing exports, is a mistake and no matter of taste.
     onwarn: (warning) => {
       throw new Error(warning.message);
@@ -147,7 +150,7 @@ async function bundleOne({ name, entry, isClassic, features }, names) {
   const [{ code, map }] = output;
   if (isReadable) return { code, map: map.toString() };
   const cache = { props: names.props };
-  const mini = await minify({ [name]: code }, {
+  const mini = await minify({ [name]: code.replace(/\bconst\b/g, "let  ") }, {
     ...TERSER,
     module: !isClassic,
     nameCache: cache,

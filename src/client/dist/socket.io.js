@@ -1,8 +1,9 @@
-/*! emio's browser client. MIT License */
+/*! emio, MIT License */
 (function () {
   'use strict';
 
   // Listeners by event name, in the order in which they were added. What everything else here is.
+
 
   class Emitter {
     _listeners = { __proto__: null };
@@ -49,10 +50,12 @@
     }
   }
 
-  const own$2 = Emitter.prototype;
-  own$2.addEventListener = own$2.on;
-  own$2.removeListener = own$2.removeAllListeners = own$2.removeEventListener = own$2.off;
-  own$2.emit = own$2._fire;
+  const own$1 = Emitter.prototype;
+  own$1.emit = own$1._fire;
+  {
+    own$1.addEventListener = own$1.on;
+    own$1.removeListener = own$1.removeAllListeners = own$1.removeEventListener = own$1.off;
+  }
 
   /** Calls each function; what one throws is reported, and stops neither the next nor the transport. */
   function callAll(functions, self, args) {
@@ -64,313 +67,6 @@
       }
     }
   }
-
-  // The timers to use: those of now, which a test may have replaced, or the browser's own.
-
-  const NATIVE = { setTimeout: setTimeout.bind(globalThis), clearTimeout: clearTimeout.bind(globalThis) };
-
-  const timersOf = ({ useNativeTimers }) => (useNativeTimers ? NATIVE : globalThis);
-
-  // URLs, as `io` takes them: complete, or without scheme, host or both.
-
-  /** What is in a URL, `//host`, `host:port`, `/namespace` or nothing; the rest is the page's. */
-  function parseUrl(url = "") {
-    const [, scheme = location.protocol, host, nsp, query] =
-      /^(?:(\w+:)?\/\/)?([^/?#]*)([^?#]*)\??([^#]*)/.exec(url);
-    const secure = /s:$/.test(scheme);
-    const { hostname, port } = new URL(`http${secure ? "s" : ""}://${host || location.host}`);
-    return { secure, hostname, port, nsp: nsp || "/", query };
-  }
-
-  // What carries the packets of a session: base of the classes that do. `send` may be called while
-  // `writable`; then the owner's `_onDrain` hears how many packets have left.
-
-  /** The types of packets by their numbers; `b` is a message in base64, which only polling has. */
-  const TYPES = ["open", "close", "ping", "pong", "message", "upgrade", "noop"];
-
-  let stamps = 0;
-
-  class Transport {
-    writable = false;
-
-    constructor(socket, opts) {
-      this.socket = this._owner = socket;
-      this.opts = opts;
-    }
-
-    /** Closes, and tells nobody anything any more. */
-    _leave() {
-      this._owner = undefined;
-      this.close();
-    }
-
-    /** Where to connect, with what is unique to this request if it should be `stamped`. */
-    _url(scheme, stamped) {
-      const { hostname, id, port, secure } = this.socket;
-      const { addTrailingSlash = true, forceBase64, path = "/socket.io", query, timestampParam = "t" } =
-        this.opts;
-      const params = new URLSearchParams(query);
-      const ours = {
-        EIO: 4,
-        transport: this.name,
-        sid: id,
-        b64: forceBase64 && 1,
-        // So that no cache can answer it.
-        [timestampParam]: stamped && Date.now().toString(36) + stamps++,
-      };
-      for (const name in ours) if (ours[name]) params.set(name, ours[name]);
-      const slash = addTrailingSlash ? "/" : "";
-      return `${scheme}${secure ? "s" : ""}://${hostname}:${port}${path.replace(/\/?$/, slash)}?${params}`;
-    }
-
-    _onFrame(frame) {
-      this._owner?._onPacket(typeof frame === "string"
-        ? { type: TYPES[frame[0]], data: frame.slice(1) }
-        : { type: "message", data: frame });
-    }
-
-    _onError(message, description, context) {
-      const type = "TransportError";
-      this._owner?._onError(Object.assign(new Error(message), { type, description, context }));
-    }
-
-    _onDrain(count) {
-      this.writable = true;
-      this._owner?._onDrain?.(count);
-    }
-  }
-
-  /** A packet as it travels: a text whose first character is its type, or the bytes of a message. */
-  function toFrame({ type, data = "" }) {
-    return typeof data === "string" ? TYPES.indexOf(type) + data : data;
-  }
-
-  // Packets as texts, for what carries only texts: bytes become `b` and base64.
-
-
-  function toText(packet) {
-    const frame = toFrame(packet);
-    return typeof frame === "string" ? frame : new Promise((resolve, reject) => {
-      const reader = new FileReader();
-      reader.onload = () => resolve("b" + (reader.result.split(",")[1] ?? ""));
-      reader.onerror = () => reject(reader.error);
-      reader.readAsDataURL(new Blob([frame]));
-    });
-  }
-
-  function fromBase64(text) {
-    return Uint8Array.from(atob(text), (char) => char.charCodeAt(0)).buffer;
-  }
-
-  // The WebSocket transport: one WebSocket message is one packet.
-
-
-  class WebSocketTransport extends Transport {
-    get name() {
-      return "websocket";
-    }
-
-    open() {
-      const { protocols, timestampRequests } = this.opts;
-      const fail = (cause) => this._onError("websocket error", cause);
-      try {
-        this.ws = new WebSocket(this._url("ws", timestampRequests), protocols ?? []);
-      } catch (err) {
-        fail(err);
-        return;
-      }
-      Object.assign(this.ws, {
-        binaryType: "arraybuffer",
-        onopen: () => {
-          this.writable = true;
-          this._owner?._onOpen?.();
-        },
-        onmessage: ({ data }) => this._onFrame(data),
-        onerror: fail,
-        onclose: (context) => this._owner?._onClose(
-          "transport close", { description: "websocket connection closed", context }),
-      });
-    }
-
-    async send(packets) {
-      const { ws } = this;
-      this.writable = false;
-      if (this.opts.forceBase64) {
-        for (const text of await Promise.all(packets.map(toText))) ws.send(text);
-      } else {
-        for (const packet of packets) ws.send(toFrame(packet));
-        await undefined;
-      }
-      this._onDrain(packets.length);
-    }
-
-    close() {
-      this.ws?.close();
-    }
-  }
-
-  // One Engine.IO session over one transport. Engine.IO protocol, revision 4.
-  //
-  //     opening ──handshake──▶ open ──close()──▶ closing ──queue written──▶ closed
-  //
-  // Events: open, packet, packetCreate, data, ping, drain, error(err), close(reason, details). A *packet* is {type, data, options}; its data is a text
-  // or bytes.
-  //
-  // Not here: which transport, and how to change it (upgrade.js).
-
-
-  const engines = new Set(); // those of this page that are not closed
-
-  class Engine extends Emitter {
-    writeBuffer = [];
-    #deadline = Infinity;
-    #timer;
-
-    constructor(manager, uri, opts) {
-      super();
-      this._manager = manager;
-      const { host = location.hostname, hostname = host, port = location.port, secure } = opts;
-      const { query, ...target } = parseUrl(
-        uri ?? `${secure ?? /s:/.test(location.protocol) ? "https" : "http"}://${hostname}:${port}`);
-      Object.assign(this, target);
-      this.opts = query ? { ...opts, query } : opts;
-      this._timers = timersOf(opts);
-    }
-
-    _open() {
-      this._begin(new WebSocketTransport(this, this.opts));
-    }
-
-    _begin(transport) {
-      this.readyState = "opening";
-      engines.add(this);
-      this.transport = transport;
-      transport.open();
-    }
-
-    /** Closes once everything written has left. */
-    close() {
-      if (this.readyState === "opening") this._onClose("forced close");
-      if (this.readyState === "open") {
-        this.readyState = "closing";
-        this._flush();
-      }
-      return this;
-    }
-
-    /** Closes as far as the manager is concerned: it hears no more. */
-    _leave() {
-      this._manager = undefined;
-      this.close();
-    }
-
-    /** Sends one message. */
-    write(data, options) {
-      this.#send("message", data, options);
-      return this;
-    }
-
-    /** Timers sleep with the page: the heartbeat is judged again before something is sent. */
-    _hasExpired() {
-      const hasExpired = Date.now() > this.#deadline;
-      if (hasExpired) queueMicrotask(() => this._onClose("ping timeout"));
-      return hasExpired;
-    }
-
-    // What the transport tells.
-
-    _onPacket({ type, data }) {
-      this._fire("packet", { type, data });
-      if (type === "message") {
-        this._manager?._onData(data);
-        this._fire("data", data);
-      } else if (type === "open") this._onHandshake(JSON.parse(data));
-      else if (type === "ping") {
-        this.#expectPing();
-        this.#send("pong");
-        this._manager?._fire("ping");
-        this._fire("ping");
-      } else if (type === "close") {
-        this._onClose("transport close", { description: "transport closed by the server" });
-      } else if (!type) this._onError(new Error("server error"));
-    }
-
-    /** The first `count` packets have left. */
-    _onDrain(count) {
-      this.writeBuffer.splice(0, count);
-      if (!this.writeBuffer.length) this._fire("drain");
-      this._flush();
-    }
-
-    _onError(err) {
-      this._manager?._onError(err);
-      this._fire("error", err);
-      this._onClose("transport error", err);
-    }
-
-    _onClose(reason, details) {
-      if (this.readyState === "closed") return;
-      this.readyState = "closed";
-      engines.delete(this);
-      this._timers.clearTimeout(this.#timer);
-      this.transport._leave();
-      this.id = null;
-      this._manager?._onClose(reason, details);
-      this._fire("close", reason, details);
-      this.writeBuffer = [];
-    }
-
-    _onHandshake(handshake) {
-      this._handshake = handshake;
-      this.id = handshake.sid;
-      this.readyState = "open";
-      this.#expectPing();
-      this._manager?._onOpen();
-      this._fire("open");
-      this._flush();
-    }
-
-    _flush() {
-      const { readyState, transport, upgrading, writeBuffer } = this;
-      if (upgrading || !transport.writable) return;
-      if (writeBuffer.length) transport.send([...writeBuffer]);
-      else if (readyState === "closing") this._onClose("forced close");
-    }
-
-    #send(type, data, options) {
-      if (this.readyState !== "open") return;
-      const packet = { type, data, options };
-      this._fire("packetCreate", packet);
-      this.writeBuffer.push(packet);
-      this._flush();
-    }
-
-    #expectPing() {
-      const { pingInterval, pingTimeout } = this._handshake;
-      const delay = pingInterval + pingTimeout;
-      this._timers.clearTimeout(this.#timer);
-      this.#deadline = Date.now() + delay;
-      this.#timer = this._timers.setTimeout(() => this._onClose("ping timeout"), delay);
-    }
-  }
-
-  const listen = (type, run) =>
-    globalThis.addEventListener?.(type, (event) => engines.forEach((engine) => run(engine, event)));
-
-  // Some browsers notice only minutes later that a connection has gone with its network.
-  listen("offline", (engine) => {
-    const details = { description: "network connection lost" };
-    if (engine.hostname !== "localhost") engine._onClose("transport close", details);
-  });
-
-  listen("beforeunload", ({ opts, transport }) => opts.closeOnBeforeunload && transport._leave());
-
-  // A page that may be shown again closes its sessions, and reconnects when it is; any other leaves
-  // without telling its listeners.
-  listen("pagehide", (engine, { persisted }) => {
-    if (!persisted) engine.off()._manager = undefined;
-    engine._onClose("transport close", { description: "page hidden" });
-  });
 
   // Socket.IO packets as messages and back: `<type>[<attachments>-][<nsp>,][<id>][<json>]`, then one
   // message of bytes for each attachment. Socket.IO protocol, revision 5.
@@ -441,271 +137,268 @@
     throw new Error("invalid packet");
   }
 
-  // One namespace of a connection: `emit` sends, what the server emits reaches `on`.
+  // The timers to use: those of now, which a test may have replaced, or the browser's own.
+
+
+  const NATIVE = {
+    setTimeout: setTimeout.bind(globalThis),
+    clearTimeout: clearTimeout.bind(globalThis),
+  };
+
+  const timersOf = (opts) => (opts.useNativeTimers ? NATIVE : globalThis);
+
+  // URLs, as `io` takes them: complete, or without scheme, host or both.
+
+  /** `//host`, `host:port`, `/namespace` or nothing as a URL; the rest is the page's. */
+  function parseUrl(url) {
+    return new URL(/^\/|:\/\//.test(url) ? url : "//" + (url || location.host), location);
+  }
+
+  /** Whether it is `https:` or `wss:`. */
+  const isSecure = (protocol) => /[ps]s:/.test(protocol);
+
+  // One Engine.IO session over one transport. Engine.IO protocol, revision 4.
   //
-  //     idle ──connect()──▶ active ──CONNECT answered──▶ connected
-  //       ▲                    ▲ └────── connection lost ───┘ │
-  //       └─ disconnect(), or the server's DISCONNECT or CONNECT_ERROR ─┘
+  //     opening ──handshake──▶ open ──close()──▶ closing ──queue written──▶ closed
   //
-  // `active` says that it wants to be connected, and follows its manager's reconnections.
-  // Events of its own: connect, connect_error(err), disconnect(reason, details).
+  // Events: handshake(data), open, packet, packetCreate, data, message, ping, pong, heartbeat, flush, drain,
+  // error(err), close(reason, details). A *packet* is {type, data, options}; its data is a text
+  // or bytes.
+  //
+  // Not here: which transport, and how to change it (upgrade.js, which brings `_open`).
 
 
-  class Socket extends Emitter {
-    active = false;
-    connected = false;
-    recovered = false;
-    receiveBuffer = []; // events that came before the answer to CONNECT
-    sendBuffer = []; // packets that wait for it
-    _catchAlls = { Any: [], AnyOutgoing: [] };
-    #opts;
-    #acks = new Map();
-    #ackId = 0;
-    #flags = {}; // of the next emit only
-    #queue = []; // what `retries` guards; the first is under way
-    #pid; // our secret for connection state recovery, and the offset of the last event
-    #offset;
+  const engines = new Set(); // those of this page that are not closed
 
-    constructor(io, nsp, opts = {}) {
+  class Engine extends Emitter {
+    writeBuffer = [];
+    #deadline = Infinity;
+    #timer;
+
+    constructor(manager, uri, opts) {
       super();
-      this.io = io;
-      this.nsp = nsp;
-      this.auth = opts.auth;
-      this.#opts = opts;
-      if (io._autoConnect) this.connect();
+      this._manager = manager;
+      const { host = location.hostname, hostname = host, port = location.port, secure } = opts;
+      const url = parseUrl(
+        uri ?? `${secure ?? isSecure(location.protocol) ? "https" : "http"}://${hostname}:${port}`);
+      this.hostname = url.hostname;
+      this.port = url.port;
+      this.secure = isSecure(url.protocol);
+      this.opts = url.search ? { ...opts, query: url.search } : opts;
+      this._timers = timersOf(opts);
     }
 
-    get disconnected() {
-      return !this.connected;
+    _begin(transport) {
+      this.readyState = "opening";
+      engines.add(this);
+      this.transport = transport;
+      transport.open();
     }
 
-    connect() {
-      const { io } = this;
-      // If it is open for an active socket, CONNECT was sent already, and a second would be a fault.
-      if (this.active && io._readyState === "open") return this;
-      this.active = true;
-      if (!io._reconnecting) io.open();
-      if (io._readyState === "open") this._onOpen();
-      return this;
-    }
-
-    disconnect() {
-      const { connected } = this;
-      if (connected) this.#send({ type: DISCONNECT });
-      this.#release();
-      if (connected) this._onClose("io client disconnect");
-      return this;
-    }
-
-    /** The next emit is dropped, rather than kept, if it cannot be written at once. */
-    get volatile() {
-      this.#flags.volatile = true;
-      return this;
-    }
-
-    /** The next emit's acknowledgement is called `(err, ...args)`, with an error after `ms`. */
-    timeout(ms) {
-      this.#flags.timeout = ms;
-      return this;
-    }
-
-    /** Whether the transport may compress the next emit; browsers decide that by themselves. */
-    compress(compress) {
-      this.#flags.compress = compress;
-      return this;
-    }
-
-    send(...args) {
-      return this.emit("message", ...args);
-    }
-
-    /** Sends now, or once connected. A function as last argument receives the acknowledgement. */
-    emit(...data) {
-      if (isReserved(data[0])) throw new Error(`"${data[0]}" is a reserved event name`);
-      const flags = this.#flags;
-      this.#flags = {};
-      if (this.#opts.retries && !flags.volatile) this.#enqueue(data, flags);
-      else this.#emit(data, flags);
-      return this;
-    }
-
-    emitWithAck(...data) {
-      return new Promise((resolve, reject) => {
-        const ack = (err, value) => (err ? reject(err) : resolve(value));
-        ack.withError = true;
-        this.emit(...data, ack);
-      });
-    }
-
-    #emit(data, { volatile, timeout = this.#opts.ackTimeout, compress = true }) {
-      const packet = { type: EVENT, data, options: { compress } };
-      if (typeof data.at(-1) === "function") this.#awaitAck(packet, data.pop(), timeout);
-      const { engine } = this.io;
-      if (volatile && !engine?.transport?.writable) return;
-      if (this.connected && !engine._hasExpired()) this.#sendEvent(packet);
-      else this.sendBuffer.push(packet);
-    }
-
-    /** One after the other, each until it is acknowledged or has failed once more than `retries`. */
-    #enqueue(data, flags) {
-      const ack = typeof data.at(-1) === "function" && data.pop();
-      const entry = { tries: 0 };
-      const onAck = (err, ...args) => {
-        entry.pending = false;
-        if (!err || entry.tries > this.#opts.retries) {
-          this.#queue.shift();
-          if (ack) ack(err, ...args);
-        }
-        this.#drainQueue();
-      };
-      onAck.withError = true;
-      entry.send = () => this.#emit([...data, onAck], flags);
-      this.#queue.push(entry);
-      this.#drainQueue();
-    }
-
-    #drainQueue(again) {
-      const [entry] = this.#queue;
-      if (!this.connected || !entry || (entry.pending && !again)) return;
-      entry.pending = true;
-      entry.tries++;
-      entry.send();
-    }
-
-    #awaitAck(packet, ack, timeout) {
-      const id = (packet.id = this.#ackId++);
-      const takesError = ack.withError || timeout !== undefined;
-      const timer = timeout !== undefined && this.io._timers.setTimeout(() => {
-        this.sendBuffer = this.sendBuffer.filter((it) => it !== packet);
-        this.#settle(id, new Error("operation has timed out"));
-      }, timeout);
-      this.#acks.set(id, { ack, timer, takesError });
-    }
-
-    /** Ends an acknowledgement; those that do not take an error never hear of one. */
-    #settle(id, err, args = []) {
-      const { ack, timer, takesError } = this.#acks.get(id) ?? {};
-      this.#acks.delete(id);
-      this.io._timers.clearTimeout(timer);
-      if (takesError) args = [err, ...args];
-      if (ack && (takesError || !err)) callAll([ack], this, args);
-    }
-
-    _onOpen() {
-      const connect = (auth) => this.#send({
-        type: CONNECT,
-        data: this.#pid ? { pid: this.#pid, offset: this.#offset, ...auth } : auth,
-      });
-      if (typeof this.auth === "function") this.auth(connect);
-      else connect(this.auth);
-    }
-
-    _onPacket({ type, id, data }) {
-      switch (type) {
-        case CONNECT:
-          if (data?.sid) this.#onConnect(data);
-          else this._onError(new Error("the server speaks Socket.IO 2"));
-          break;
-        case CONNECT_ERROR:
-          this.#release();
-          this._onError(Object.assign(new Error(data?.message), { data: data?.data }));
-          break;
-        case DISCONNECT:
-          this.#release();
-          this._onClose("io server disconnect");
-          break;
-        case EVENT:
-          if (id !== undefined) data.push(this.#replier(id));
-          if (this.connected) this.#deliver(data);
-          else this.receiveBuffer.push(data);
-          break;
-        case ACK:
-          this.#settle(id, null, data);
+    /** Closes once everything written has left. */
+    close() {
+      if (this.readyState === "opening") this._onClose("forced close");
+      if (this.readyState === "open") {
+        this.readyState = "closing";
+        this._flush();
       }
+      return this;
+    }
+
+    /** Closes as far as the manager is concerned: it hears no more. */
+    _leave() {
+      this._manager = undefined;
+      this.close();
+    }
+
+    /** Sends one message. */
+    write(data, options) {
+      this.#send("message", data, options);
+      return this;
+    }
+
+    /** Timers sleep with the page: the heartbeat is judged again before something is sent. */
+    _hasExpired() {
+      const hasExpired = Date.now() > this.#deadline;
+      if (hasExpired) queueMicrotask(() => this._onClose("ping timeout"));
+      return hasExpired;
+    }
+
+    // What the transport tells.
+
+    _onPacket({ type, data }) {
+      this._fire("packet", { type, data })._fire("heartbeat");
+      if (type === "message") {
+        this._manager?._onData(data);
+        this._fire("data", data)._fire("message", data);
+      } else if (type === "open") this._onHandshake(JSON.parse(data));
+      else if (type === "ping") {
+        this.#expectPing();
+        this.#send("pong");
+        this._manager?._fire("ping");
+        this._fire("ping")._fire("pong");
+      } else if (type === "close") {
+        this._onClose("transport close", { description: "transport closed by the server" });
+      } else if (!type) this._onError(new Error("server error"));
+    }
+
+    /** The first `count` packets have left. */
+    _onDrain(count) {
+      this.writeBuffer.splice(0, count);
+      if (!this.writeBuffer.length) this._fire("drain");
+      this._flush();
     }
 
     _onError(err) {
-      if (!this.connected) this._fire("connect_error", err);
-    }
-
-    #onConnect({ sid, pid }) {
-      this.id = sid;
-      this.recovered = !!pid && this.#pid === pid;
-      this.#pid = pid;
-      this.connected = true;
-      for (const data of this.receiveBuffer.splice(0)) this.#deliver(data);
-      for (const packet of this.sendBuffer.splice(0)) this.#sendEvent(packet);
-      this.#drainQueue(true);
-      this._fire("connect");
-    }
-
-    #deliver(data) {
-      callAll(this._catchAlls.Any, this, data);
-      this._fire(...data);
-      // With recovery on, the server adds an offset to each event.
-      if (this.#pid && typeof data.at(-1) === "string") this.#offset = data.at(-1);
+      this._manager?._onError(err);
+      this._fire("error", err);
+      this._onClose("transport error", err);
     }
 
     _onClose(reason, details) {
-      this.connected = false;
-      this.id = undefined;
-      this._fire("disconnect", reason, details);
-      for (const id of [...this.#acks.keys()]) {
-        // No later session will answer for this one; what was not sent yet can still be answered.
-        if (this.sendBuffer.some((packet) => packet.id === id)) continue;
-        this.#settle(id, new Error("socket has been disconnected"));
-      }
+      if (this.readyState === "closed") return;
+      this.readyState = "closed";
+      engines.delete(this);
+      this._timers.clearTimeout(this.#timer);
+      this.transport?._leave();
+      this.id = null;
+      this._manager?._onClose(reason, details);
+      this._fire("close", reason, details);
+      this.writeBuffer = [];
     }
 
-    /** What a listener calls to acknowledge the event `id`; only its first call counts. */
-    #replier(id) {
-      let replied = false;
-      return (...data) => {
-        if (!replied) this.#send({ type: ACK, id, data });
-        replied = true;
-      };
+    _onHandshake(handshake) {
+      this._handshake = handshake;
+      this.id = handshake.sid;
+      this.readyState = "open";
+      this.#expectPing();
+      this._fire("handshake", handshake);
+      this._manager?._onOpen();
+      this._fire("open");
+      this._flush();
     }
 
-    /** It follows its manager no longer. */
-    #release() {
-      this.active = false;
-      this.io._release();
+    _flush() {
+      const { readyState, transport, upgrading, writeBuffer } = this;
+      if (upgrading || !transport.writable) return;
+      if (writeBuffer.length) {
+        transport.send([...writeBuffer]);
+        this._fire("flush");
+      } else if (readyState === "closing") this._onClose("forced close");
     }
 
-    #sendEvent(packet) {
-      callAll(this._catchAlls.AnyOutgoing, this, packet.data);
-      this.#send(packet);
+    #send(type, data, options) {
+      if (this.readyState !== "open") return;
+      const packet = { type, data, options };
+      this._fire("packetCreate", packet);
+      this.writeBuffer.push(packet);
+      this._flush();
     }
 
-    #send(packet) {
-      packet.nsp = this.nsp;
-      this.io._packet(packet);
+    #expectPing() {
+      const { pingInterval, pingTimeout } = this._handshake;
+      const delay = pingInterval + pingTimeout;
+      this._timers.clearTimeout(this.#timer);
+      this.#deadline = Date.now() + delay;
+      this.#timer = this._timers.setTimeout(() => this._onClose("ping timeout"), delay);
     }
   }
 
-  const own$1 = Socket.prototype;
-  own$1.open = own$1.connect;
-  own$1.close = own$1.disconnect;
+  const listen = (type, run) =>
+    globalThis.addEventListener?.(type, (event) => engines.forEach((engine) => run(engine, event)));
 
-  // onAny, prependAny, offAny, listenersAny hear all that arrives; the same with `Outgoing` what leaves.
-  for (const suffix in { Any: 1, AnyOutgoing: 1 }) {
-    own$1["on" + suffix] = function (listener) {
-      this._catchAlls[suffix].push(listener);
-      return this;
-    };
-    own$1["prepend" + suffix] = function (listener) {
-      this._catchAlls[suffix].unshift(listener);
-      return this;
-    };
-    own$1["off" + suffix] = function (listener) {
-      const listeners = this._catchAlls[suffix];
-      const index = listener ? listeners.indexOf(listener) : 0;
-      if (index >= 0) listeners.splice(index, listener ? 1 : Infinity);
-      return this;
-    };
-    own$1["listeners" + suffix] = function () {
-      return this._catchAlls[suffix];
-    };
+  // Some browsers notice only minutes later that a connection has gone with its network.
+  listen("offline", (engine) => {
+    const details = { description: "network connection lost" };
+    if (engine.hostname !== "localhost") engine._onClose("transport close", details);
+  });
+
+  listen("beforeunload", ({ opts, transport }) => opts.closeOnBeforeunload && transport._leave());
+
+  // A page that may be shown again closes its sessions, and reconnects when it is; any other leaves
+  // without telling its listeners.
+  listen("pagehide", (engine, { persisted }) => {
+    if (!persisted) engine.off()._manager = undefined;
+    engine._onClose("transport close", { description: "page hidden" });
+  });
+
+  // What carries the packets of a session: base of the classes that do. `send` may be called while
+  // `writable`; then the owner's `_onDrain` hears how many packets have left.
+
+  /** The types of packets by their numbers; `b` is a message in base64, which only polling has. */
+  const TYPES = ["open", "close", "ping", "pong", "message", "upgrade", "noop"];
+
+  let stamps = 0;
+
+  class Transport {
+    writable = false;
+
+    constructor(socket, opts) {
+      this.socket = this._owner = socket;
+      this.opts = opts;
+    }
+
+    /** Closes, and tells nobody anything any more. */
+    _leave() {
+      this._owner = undefined;
+      this.close();
+    }
+
+    /** Where to connect, with what is unique to this request if it should be `stamped`. */
+    _url(scheme, stamped) {
+      const { hostname, id, port, secure } = this.socket;
+      const { addTrailingSlash = true, forceBase64, path = "/socket.io", query, timestampParam = "t" } =
+        this.opts;
+      const params = new URLSearchParams(query);
+      const ours = {
+        EIO: 4,
+        transport: this.name,
+        sid: id,
+        b64: forceBase64 && 1,
+        // So that no cache can answer it.
+        [timestampParam]: stamped && Date.now().toString(36) + stamps++,
+      };
+      for (const name in ours) if (ours[name]) params.set(name, ours[name]);
+      const slash = addTrailingSlash ? "/" : "";
+      return `${scheme}${secure ? "s" : ""}://${hostname}:${port}${path.replace(/\/?$/, slash)}?${params}`;
+    }
+
+    _onFrame(frame) {
+      const isText = typeof frame === "string";
+      const data = isText ? frame.slice(1) : frame;
+      if (isText && frame[0] === "b") this._onFrame(fromBase64(data));
+      else this._owner?._onPacket({ type: isText ? TYPES[frame[0]] : "message", data });
+    }
+
+    _onError(message, description, context) {
+      const type = "TransportError";
+      this._owner?._onError(Object.assign(new Error(message), { type, description, context }));
+    }
+
+    _onDrain(count) {
+      this.writable = true;
+      this._owner?._onDrain?.(count);
+    }
+  }
+
+  /** A packet as it travels: a text whose first character is its type, or the bytes of a message. */
+  function toFrame({ type, data = "" }) {
+    return typeof data === "string" ? TYPES.indexOf(type) + data : data;
+  }
+
+  /** The same as a text, for what carries only texts: bytes become `b` and base64. */
+  function toText(packet) {
+    const frame = toFrame(packet);
+    return typeof frame === "string" ? frame : new Promise((resolve, reject) => {
+      const reader = new FileReader();
+      reader.onload = () => resolve("b" + (reader.result.split(",")[1] ?? ""));
+      reader.onerror = () => reject(reader.error);
+      reader.readAsDataURL(new Blob([frame]));
+    });
+  }
+
+  function fromBase64(text) {
+    return Uint8Array.from(atob(text), (char) => char.charCodeAt(0)).buffer;
   }
 
   // The HTTP long-polling transport: one GET always waits for the server's packets, and at most one
@@ -713,6 +406,8 @@
 
 
   const SEPARATOR = "\x1e";
+  const CLOSE = "1"; // the packet of that type
+  const ENCODER = new TextEncoder();
 
   class Polling extends Transport {
     writable = true;
@@ -737,7 +432,7 @@
       try {
         for (const packet of packets) {
           const text = await toText(packet);
-          bytes += new Blob([text]).size + 1;
+          bytes += ENCODER.encode(text).length + 1;
           // One alone is sent even so: the server will say what it thinks of it.
           if (texts[0] && bytes > this.socket._handshake.maxPayload + 1) break;
           texts.push(text);
@@ -766,7 +461,7 @@
 
     close() {
       const abort = () => this.#abort.abort();
-      if (this.#isAlive) this.#request("1", true).then(abort, abort);
+      if (this.#isAlive) this.#request(CLOSE).then(abort, abort);
       else abort();
       this.#isAlive = false;
     }
@@ -783,8 +478,8 @@
       this.#isPolling = false;
       this.#isAlive ||= payload[0] === "0";
       for (const frame of payload.split(SEPARATOR)) {
-        if (frame === "1") this.#isAlive = false;
-        this._onFrame(frame[0] === "b" ? fromBase64(frame.slice(1)) : frame);
+        if (frame === CLOSE) this.#isAlive = false;
+        this._onFrame(frame);
       }
       if (this.#paused) this.#rest();
       else if (this.#isAlive) this.#poll();
@@ -794,15 +489,15 @@
       if (!this.#isPolling && this.writable) this.#paused?.();
     }
 
-    /** `keepalive` lets a request outlive its page. */
-    async #request(body, keepalive) {
+    async #request(body) {
       const { withCredentials, extraHeaders, requestTimeout, timestampRequests } = this.opts;
       const { signal } = this.#abort;
       const response = await fetch(this._url("http", timestampRequests !== false), {
         method: body ? "POST" : "GET",
-        headers: { ...extraHeaders },
+        headers: extraHeaders,
         body,
-        keepalive,
+        // The last request outlives its page.
+        keepalive: body === CLOSE,
         credentials: withCredentials ? "include" : "same-origin",
         signal: requestTimeout ? AbortSignal.any([signal, AbortSignal.timeout(requestTimeout)]) : signal,
       });
@@ -815,6 +510,52 @@
     #fail(what, cause) {
       this.#isAlive = false;
       this._onError(`xhr ${what} error`, cause.status ?? 0, cause);
+    }
+  }
+
+  // The WebSocket transport: one WebSocket message is one packet.
+
+
+  class WebSocketTransport extends Transport {
+    get name() {
+      return "websocket";
+    }
+
+    open() {
+      const { protocols, timestampRequests } = this.opts;
+      try {
+        this.ws = new WebSocket(this._url("ws", timestampRequests), protocols ?? []);
+      } catch (err) {
+        this._owner._onError(err);
+        return;
+      }
+      Object.assign(this.ws, {
+        binaryType: "arraybuffer",
+        onopen: () => {
+          this.writable = true;
+          this._owner?._onOpen?.();
+        },
+        onmessage: ({ data }) => this._onFrame(data),
+        onerror: (event) => this._onError("websocket error", event),
+        onclose: (context) => this._owner?._onClose(
+          "transport close", { description: "websocket connection closed", context }),
+      });
+    }
+
+    async send(packets) {
+      const { ws } = this;
+      this.writable = false;
+      if (this.opts.forceBase64) {
+        for (const text of await Promise.all(packets.map(toText))) ws.send(text);
+      } else {
+        for (const packet of packets) ws.send(toFrame(packet));
+        await undefined;
+      }
+      this._onDrain(packets.length);
+    }
+
+    close() {
+      this.ws?.close();
     }
   }
 
@@ -847,6 +588,10 @@
     }
 
     _open() {
+      if (!this.transports.length) {
+        queueMicrotask(() => super._onError("No transports available"));
+        return;
+      }
       const isRemembered = this.opts.rememberUpgrade && webSocketWorked &&
         this.transports.includes("websocket");
       this._begin(this.#create(isRemembered ? "websocket" : this.transports[0]));
@@ -918,6 +663,278 @@
     }
   }
 
+  // One namespace of a connection: `emit` sends, what the server emits reaches `on`.
+  //
+  //     idle ──connect()──▶ active ──CONNECT answered──▶ connected
+  //       ▲                    ▲ └────── connection lost ───┘ │
+  //       └─ disconnect(), or the server's DISCONNECT or CONNECT_ERROR ─┘
+  //
+  // `active` says that it wants to be connected, and follows its manager's reconnections.
+  // Events of its own: connect, connect_error(err), disconnect(reason, details).
+
+
+  class Socket extends Emitter {
+    active = false;
+    connected = false;
+    recovered = false;
+    receiveBuffer = []; // events that came before the answer to CONNECT
+    sendBuffer = []; // packets that wait for it
+    _catchAlls = { Any: [], AnyOutgoing: [] };
+    _opts;
+    #acks = new Map();
+    #ackId = 0;
+    #flags = {}; // of the next emit only
+    _queue = []; // of attempts to send what `retries` guards
+    _isTrying; // the first of them is under way
+    #pid; // our secret for connection state recovery, and the offset of the last event
+    #offset;
+
+    constructor(io, nsp, opts = {}) {
+      super();
+      this.io = io;
+      this.nsp = nsp;
+      this.auth = opts.auth;
+      this._opts = opts;
+      if (io._autoConnect) this.connect();
+    }
+
+    get disconnected() {
+      return !this.connected;
+    }
+
+    connect() {
+      const { io } = this;
+      // If it is open for an active socket, CONNECT was sent already, and a second would be a fault.
+      if (this.active && io._readyState === "open") return this;
+      this.active = true;
+      if (!io._reconnecting) io.open();
+      if (io._readyState === "open") this._onOpen();
+      return this;
+    }
+
+    disconnect() {
+      const { connected } = this;
+      if (connected) this.#send({ type: DISCONNECT });
+      this.#release();
+      if (connected) this._onClose("io client disconnect");
+      return this;
+    }
+
+    /** The next emit is dropped, rather than kept, if it cannot be written at once. */
+    get volatile() {
+      this.#flags.volatile = true;
+      return this;
+    }
+
+    /** The next emit's acknowledgement is called `(err, ...args)`, with an error after `ms`. */
+    timeout(ms) {
+      this.#flags.timeout = ms;
+      return this;
+    }
+
+    /** Whether the transport may compress the next emit; browsers decide that by themselves. */
+    compress(compress) {
+      this.#flags.compress = compress;
+      return this;
+    }
+
+    send(...args) {
+      return this.emit("message", ...args);
+    }
+
+    /** Sends now, or once connected. A function as last argument receives the acknowledgement. */
+    emit(...data) {
+      if (isReserved(data[0])) throw new Error(`"${data[0]}" is a reserved event name`);
+      const flags = this.#flags;
+      this.#flags = {};
+      if (this._opts.retries && !flags.volatile) this._enqueue(data, flags);
+      else this._emit(data, flags);
+      return this;
+    }
+
+    emitWithAck(...data) {
+      return new Promise((resolve, reject) => {
+        const ack = (err, value) => (err ? reject(err) : resolve(value));
+        ack.withError = true;
+        this.emit(...data, ack);
+      });
+    }
+
+    _emit(data, { volatile, timeout = this._opts.ackTimeout, compress = true }) {
+      const packet = { type: EVENT, data, options: { compress } };
+      if (typeof data.at(-1) === "function") this.#awaitAck(packet, data.pop(), timeout);
+      const { engine } = this.io;
+      if (volatile && !engine?.transport?.writable) return;
+      if (this.connected && !engine._hasExpired()) this.#sendEvent(packet);
+      else this.sendBuffer.push(packet);
+    }
+
+    #awaitAck(packet, ack, timeout) {
+      const id = (packet.id = this.#ackId++);
+      const takesError = ack.withError || timeout !== undefined;
+      const timer = timeout !== undefined && this.io._timers.setTimeout(() => {
+        this.sendBuffer = this.sendBuffer.filter((it) => it !== packet);
+        this.#settle(id, new Error("operation has timed out"));
+      }, timeout);
+      this.#acks.set(id, { ack, timer, takesError });
+    }
+
+    /** Ends an acknowledgement; those that do not take an error never hear of one. */
+    #settle(id, err, args = []) {
+      const { ack, timer, takesError } = this.#acks.get(id) ?? {};
+      this.#acks.delete(id);
+      this.io._timers.clearTimeout(timer);
+      if (takesError) args = [err, ...args];
+      if (ack && (takesError || !err)) callAll([ack], this, args);
+    }
+
+    _onOpen() {
+      const connect = (auth) => this.#send({
+        type: CONNECT,
+        data: this.#pid ? { pid: this.#pid, offset: this.#offset, ...auth } : auth,
+      });
+      if (typeof this.auth === "function") this.auth(connect);
+      else connect(this.auth);
+    }
+
+    _onPacket({ type, id, data }) {
+      switch (type) {
+        case CONNECT:
+          if (data?.sid) this.#onConnect(data);
+          else this._onError(new Error("the server speaks Socket.IO 2"));
+          break;
+        case CONNECT_ERROR:
+          this.#release();
+          this._onError(Object.assign(new Error(data?.message), { data: data?.data }));
+          break;
+        case DISCONNECT:
+          this.#release();
+          this._onClose("io server disconnect");
+          break;
+        case EVENT:
+          if (id !== undefined) data.push(this.#replier(id));
+          if (this.connected) this.#deliver(data);
+          else this.receiveBuffer.push(data);
+          break;
+        case ACK:
+          this.#settle(id, null, data);
+      }
+    }
+
+    _onError(err) {
+      if (!this.connected) this._fire("connect_error", err);
+    }
+
+    #onConnect({ sid, pid }) {
+      this.id = sid;
+      this.recovered = !!pid && this.#pid === pid;
+      this.#pid = pid;
+      this.connected = true;
+      for (const data of this.receiveBuffer.splice(0)) this.#deliver(data);
+      for (const packet of this.sendBuffer.splice(0)) this.#sendEvent(packet);
+      this._drainQueue(true);
+      this._fire("connect");
+    }
+
+    #deliver(data) {
+      callAll(this._catchAlls.Any, this, data);
+      this._fire(...data);
+      // With recovery on, the server adds an offset to each event.
+      if (this.#pid && typeof data.at(-1) === "string") this.#offset = data.at(-1);
+    }
+
+    _onClose(reason, details) {
+      this.connected = false;
+      this.id = undefined;
+      this._fire("disconnect", reason, details);
+      for (const id of [...this.#acks.keys()]) {
+        // No later session will answer for this one; what was not sent yet can still be answered.
+        if (this.sendBuffer.some((packet) => packet.id === id)) continue;
+        this.#settle(id, new Error("socket has been disconnected"));
+      }
+    }
+
+    /** What a listener calls to acknowledge the event `id`; only its first call counts. */
+    #replier(id) {
+      let replied = false;
+      return (...data) => {
+        if (!replied) this.#send({ type: ACK, id, data });
+        replied = true;
+      };
+    }
+
+    /** It follows its manager no longer. */
+    #release() {
+      this.active = false;
+      this.io._release();
+    }
+
+    #sendEvent(packet) {
+      callAll(this._catchAlls.AnyOutgoing, this, packet.data);
+      this.#send(packet);
+    }
+
+    #send(packet) {
+      packet.nsp = this.nsp;
+      this.io._packet(packet);
+    }
+  }
+
+  const own = Socket.prototype;
+  own.open = own.connect;
+  own.close = own.disconnect;
+
+  // What `retries` asks for.
+  Object.assign(own, {
+    /** One after the other, each until it is acknowledged or has failed once more than `retries`. */
+    _enqueue(data, flags) {
+      const ack = typeof data.at(-1) === "function" && data.pop();
+      let tries = 0;
+      const onAck = (err, ...args) => {
+        this._isTrying = false;
+        if (!err || tries > this._opts.retries) {
+          this._queue.shift();
+          if (ack) ack(err, ...args);
+        }
+        this._drainQueue();
+      };
+      onAck.withError = true;
+      this._queue.push(() => {
+        tries++;
+        this._isTrying = true;
+        this._emit([...data, onAck], flags);
+      });
+      this._drainQueue();
+    },
+
+    _drainQueue(again) {
+      if (this.connected && (again || !this._isTrying)) this._queue[0]?.();
+    },
+  });
+
+  // onAny, prependAny, offAny, listenersAny hear all that arrives; the same with `Outgoing` what leaves.
+  for (const suffix of ["Any", "AnyOutgoing"]) {
+    Object.assign(own, {
+      ["on" + suffix](listener) {
+        this._catchAlls[suffix].push(listener);
+        return this;
+      },
+      ["prepend" + suffix](listener) {
+        this._catchAlls[suffix].unshift(listener);
+        return this;
+      },
+      ["off" + suffix](listener) {
+        const listeners = this._catchAlls[suffix];
+        this._catchAlls[suffix] = listeners.filter((it, index) =>
+          listener && index !== listeners.indexOf(listener));
+        return this;
+      },
+      ["listeners" + suffix]() {
+        return this._catchAlls[suffix];
+      },
+    });
+  }
+
   // One connection, opened again whenever it is lost, and the sockets that share it.
   //
   //     closed ──open()──▶ opening ──▶ open ──▶ closed ──delay──▶ opening …
@@ -940,7 +957,7 @@
     nsps = {};
     _readyState = "closed";
     _reconnecting = false;
-    _settings = { ...SETTINGS };
+    _settings = {};
     #attempts = 0;
     #stopped; // by the application, until the next open()
     #done; // takes over what to do after an attempt to open
@@ -951,11 +968,10 @@
       if (typeof uri === "object") [uri, opts] = [undefined, uri];
       this.uri = uri;
       this.opts = opts ??= {};
-      for (const name in SETTINGS) this[name](opts[name]);
+      for (const name in SETTINGS) this._settings[name] = opts[name] ?? SETTINGS[name];
       this._timers = timersOf(opts);
-      const parser = opts.parser ?? { Encoder, Decoder };
-      this.encoder = new parser.Encoder();
-      this.decoder = new parser.Decoder();
+      this.encoder = new ((opts.parser?.Encoder) || Encoder)();
+      this.decoder = new ((opts.parser?.Decoder) || Decoder)();
       this.decoder.on("decoded", (packet) => {
         for (const socket of this.#active()) if (socket.nsp === packet.nsp) socket._onPacket(packet);
         this._fire("packet", packet);
@@ -978,7 +994,7 @@
       this._readyState = "opening";
       this.#stopped = false;
       this.#done = done;
-      this.engine = new (UpgradingEngine )(this, this.uri, this.opts);
+      this.engine = new UpgradingEngine(this, this.uri, this.opts);
       const { timeout } = this._settings;
       if (timeout !== false) this.#after(timeout, () => this._onError(new Error("timeout")));
       this.engine._open();
@@ -1086,16 +1102,17 @@
     }
   }
 
-  const own = Manager.prototype;
-  own.connect = own.open;
-  own.disconnect = own._close;
-
-  for (const name in SETTINGS) {
-    own[name] = function (value) {
-      if (value === undefined) return this._settings[name];
-      this._settings[name] = value;
-      return this;
-    };
+  {
+    const own = Manager.prototype;
+    own.connect = own.open;
+    own.disconnect = own._close;
+    for (const name in SETTINGS) {
+      own[name] = function (value) {
+        if (value === undefined) return this._settings[name];
+        this._settings[name] = value;
+        return this;
+      };
+    }
   }
 
   // `io(url, options)`: the socket of a namespace.
@@ -1110,9 +1127,11 @@
   function io(url, opts) {
     if (typeof url === "object") [url, opts] = [undefined, url];
     opts ??= {};
-    const { secure, hostname, port, nsp } = parseUrl(url);
-    const key = [secure, hostname, port, opts.path];
-    const isAlone = opts.forceNew || opts.multiplex === false || managers[key]?.nsps[nsp];
+    const { origin, pathname } = parseUrl(url);
+    const nsp = decodeURI(pathname);
+    const key = origin + opts.path;
+    const isAlone = opts.forceNew || opts["force new connection"] || opts.multiplex === false ||
+      managers[key]?.nsps[nsp];
     const open = () => new Manager(url ?? "/", opts);
     const manager = isAlone ? open() : (managers[key] ??= open());
     return manager.socket(nsp, opts);
