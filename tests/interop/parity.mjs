@@ -17,7 +17,7 @@ import { runAll } from "./parity/bench.mjs";
 
 const THEMES = [
   "url", "options", "engine", "manager", "socket", "acks", "errors", "data", "upgrade",
-  "reconnect", "heartbeat", "recovery", "page", "modules",
+  "reconnect", "heartbeat", "recovery", "page", "modules", "strange",
 ];
 
 const require = createRequire(import.meta.url);

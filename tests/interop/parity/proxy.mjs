@@ -160,7 +160,7 @@ export class Proxy {
 const [PORT_MIN, PORT_MAX] = (process.env.INTEROP_PORTS ?? "20000-29999").split("-").map(Number);
 let port = PORT_MIN + Math.floor(Math.random() * (PORT_MAX - PORT_MIN));
 
-function nextPort() {
+export function nextPort() {
   port = port >= PORT_MAX ? PORT_MIN : port + 1;
   return port;
 }
