@@ -105,6 +105,7 @@ function works(socket) {
 /** Closes the engine below a socket at once: while it writes or upgrades, it would wait for that. */
 async function lose(socket) {
   const { engine } = socket.io;
-  await until(() => engine.readyState === "open" && !engine.upgrading && !engine.writeBuffer.length);
+  await until(() => engine.readyState === "open" && !engine.upgrading
+    && !engine.writeBuffer?.length);
   engine.close();
 }
