@@ -237,7 +237,7 @@ async function attempt({ name, options, run }, client, tab) {
 
 /** Runs what `filter` selects, `lanes` cases at a time, and counts. */
 export async function runAll({ browser, filter, lanes }) {
-  const runs = cases
+  const runs = Array(Number(process.env.REPEAT ?? 1)).fill(cases).flat()
     .flatMap((it) => (it.options.clients ?? Object.keys(CLIENTS)).map((client) => [it, client]))
     .filter(([{ name }, client]) => filter.test(`${client}: ${name}`));
   const counts = { passed: 0, failed: 0, skipped: 0 };

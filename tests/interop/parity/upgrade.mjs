@@ -142,16 +142,15 @@ inPage("what is emitted just before disconnect still goes, at any point of it", 
   return heard;
 }, [0, 1, 2, 0, 1, 2], { notNode: "it drops events that come with their socket's end" });
 
-test("a loss during the upgrade is a loss, and the next session upgrades", {}, async (bench) => {
+// What is cut may be the probe alone. Then emio's client goes on polling; the official one has
+// paused that for good, and waits for the next ping in vain.
+test("a loss during the upgrade ends in a connection that works", {
+  server: { FX_PING_INTERVAL: "500", FX_PING_TIMEOUT: "500" },
+}, async (bench) => {
   await bench.run(async () => {
     globalThis.socket = io("/", { forceNew: true, reconnectionDelay: 10 });
-    globalThis.heard = record(socket, "disconnect");
     await next(socket.io.engine, "upgrading");
   });
   bench.proxy.cut();
-  const found = await bench.run(async () => {
-    await until(() => socket.connected && socket.io.engine.transport.name === "websocket");
-    return [await ask(socket, "echo", 1), heard.length <= 2];
-  });
-  assert.deepEqual(found, [[1], true]);
+  assert.equal(await bench.run(() => works(socket)), true);
 });
