@@ -5,8 +5,8 @@
  *     FIXTURE=target/release/fixture CHROMIUM=/usr/bin/chromium node parity.mjs
  *     SERVER=node node parity.mjs      the same cases against the official server
  *
- * Optional: CASES (a regular expression of `client: theme: name`), LANES (cases at a time),
- * CLIENT_DIST (where emio's builds are, if not in src/client/dist), INTEROP_PORTS.
+ * Optional: CASES (a regular expression of `client: theme: name`), LANES (cases at a time), REPEAT
+ * (how often each runs), CLIENT_DIST (emio's builds, if not in src/client/dist), INTEROP_PORTS.
  *
  * The clients are bundles as pages load them; the servers are emio's `fixture` or, written to the
  * same contract, parity/node_fixture.mjs. A proxy between them decides the weather. Nothing sleeps;
@@ -22,7 +22,8 @@ const THEMES = [
 
 const require = createRequire(import.meta.url);
 const { chromium } = require("playwright-core");
-const { FIXTURE, SERVER, CHROMIUM = "/usr/bin/chromium", CASES = "", LANES = 4 } = process.env;
+const { FIXTURE, SERVER, CHROMIUM = "/usr/bin/chromium", CASES = "" } = process.env;
+const { LANES = 4, REPEAT = 1 } = process.env;
 if (!FIXTURE && SERVER !== "node") {
   console.error("FIXTURE must name emio's fixture, or SERVER must be node");
   process.exit(1);
@@ -36,7 +37,9 @@ const browser = await chromium.launch({
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
   ],
 });
-const counts = await runAll({ browser, filter: new RegExp(CASES), lanes: Number(LANES) });
+const counts = await runAll({
+  browser, filter: new RegExp(CASES), lanes: Number(LANES), repeat: Number(REPEAT),
+});
 await browser.close();
 console.log(`${counts.passed} passed, ${counts.failed} failed, ${counts.skipped} skipped`);
 // A filter that matches nothing is a mistake, not a success.

@@ -31,8 +31,9 @@ inPage("the callback's this, and many of them at once", async () => {
 
 inPage("bytes in an acknowledgement, both ways", async () => {
   const socket = await enter("/");
-  const [back] = await ask(socket, "message-with-ack", { deep: [bytesOf(1), { er: bytesOf(2, 3) }] });
-  socket.once("ask", (question, reply) => reply({ list: [question.bytes, new Blob([bytesOf(9)])] }));
+  const sent = { deep: [bytesOf(1), { er: bytesOf(2, 3) }] };
+  const [back] = await ask(socket, "message-with-ack", sent);
+  socket.once("ask", ({ bytes }, reply) => reply({ list: [bytes, new Blob([bytesOf(9)])] }));
   socket.emit("ask", { bytes: bytesOf(7, 8) });
   const [{ list }] = await next(socket, "answer");
   return [plain(back.deep[0]), plain(back.deep[1].er), list.map(plain)];
@@ -203,7 +204,8 @@ inPage("retries: one more try than retries, then the error, then the next", asyn
   socket.onAnyOutgoing((event) => order.push(event));
   const answers = [];
   socket.emit("nobody answers", (err, value) => answers.push([err.message, value]));
-  socket.timeout(8_000).emit("message-with-ack", "next", (err, value) => answers.push([err, value]));
+  socket.timeout(8_000)
+    .emit("message-with-ack", "next", (err, value) => answers.push([err, value]));
   await until(() => answers.length === 2);
   return [order, answers];
 }, [

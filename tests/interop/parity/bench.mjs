@@ -76,6 +76,8 @@ class Bench {
 
   /** `tab` is a page that an earlier case has left, for cases that do not change more than it. */
   async begin(browser, tab) {
+    const build = this.options.build ?? "classic";
+    assert.ok(CLIENTS[this.client][build], `${this.client} has no build ${build}`);
     this.browser = browser;
     this.server = await this.serve(this.options.server);
     this.proxy = await this.front();
@@ -235,9 +237,9 @@ async function attempt({ name, options, run }, client, tab) {
   }
 }
 
-/** Runs what `filter` selects, `lanes` cases at a time, and counts. */
-export async function runAll({ browser, filter, lanes }) {
-  const runs = Array(Number(process.env.REPEAT ?? 1)).fill(cases).flat()
+/** Runs what `filter` selects, `lanes` cases at a time, each `repeat` times, and counts. */
+export async function runAll({ browser, filter, lanes, repeat }) {
+  const runs = Array(repeat).fill(cases).flat()
     .flatMap((it) => (it.options.clients ?? Object.keys(CLIENTS)).map((client) => [it, client]))
     .filter(([{ name }, client]) => filter.test(`${client}: ${name}`));
   const counts = { passed: 0, failed: 0, skipped: 0 };
@@ -246,13 +248,12 @@ export async function runAll({ browser, filter, lanes }) {
     for (let it = runs.shift(); it; it = runs.shift()) counts[await attempt(...it, tab)]++;
   };
   await Promise.all(Array.from({ length: lanes }, lane));
-  for (const server of servers.values()) {
-    const { alive } = await server;
-    if (!alive) {
-      console.log("not ok a server ended\n    " + (await server).said);
+  for (const server of await Promise.all(servers.values())) {
+    if (!server.alive) {
+      console.log(`not ok no case ends a server\n    ${server.said}`);
       counts.failed++;
     }
-    await (await server).stop();
+    await server.stop();
   }
   return counts;
 }

@@ -10,7 +10,8 @@ inPage("made directly, it opens and makes sockets", async () => {
   const socket = manager.socket("/custom", { auth: { token: "t" } });
   await connected(socket);
   const [{ query, auth }] = await ask(socket, "handshake");
-  return [socket.nsp, socket.io === manager, manager.socket("/custom") === socket, query.from, auth];
+  const same = [socket.io === manager, manager.socket("/custom") === socket];
+  return [socket.nsp, ...same, query.from, auth];
 }, ["/custom", true, true, "manager", { token: "t" }]);
 
 inPage("made without a URL, from the page or from its options", async () => {

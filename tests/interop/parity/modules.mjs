@@ -67,7 +67,7 @@ withModule("Fetch is refused in its own words, and sends headers", async () => {
   const nobody = io("http://127.0.0.1:9", { transports: [lib.Fetch], reconnection: false });
   const [lost] = await next(nobody, "connect_error");
   seen.push(lost.message, lost.description instanceof TypeError);
-  const socket = await enter("/", { transports: [lib.Fetch], extraHeaders: { "x-test": "é".length } });
+  const socket = await enter("/", { transports: [lib.Fetch], extraHeaders: { "x-test": 1 } });
   return [...seen, (await ask(socket, "handshake"))[0]["x-test"]];
 }, ["fetch read error", "TransportError", 403, 403, "fetch read error", true, "1"]);
 

@@ -166,7 +166,7 @@ inPage("extraHeaders on every polling request, and by transport", async () => {
 
 test("extraHeaders go with the requests after the handshake too", {}, async (bench) => {
   await bench.run(async () => {
-    await ask(await enter("/", { upgrade: false, extraHeaders: { "x-test": "é".length } }), "id");
+    await ask(await enter("/", { upgrade: false, extraHeaders: { "x-test": 1 } }), "id");
   });
   assert.ok(bench.requests.length >= 3);
   assert.ok(bench.requests.every(({ headers }) => headers["x-test"] === "1"));
@@ -287,7 +287,7 @@ inPage("a parser of the application's own", async () => {
     }
     add(text) {
       const [, type, nsp = "/", id, json] = /^(\d)(?:(\/[^,]*),)?(\d+)?(.*)$/.exec(text);
-      const louder = (key, value) => (key && typeof value === "string" ? value.toUpperCase() : value);
+      const louder = (_, value) => (typeof value === "string" ? value.toUpperCase() : value);
       const data = json && JSON.parse(json, type === "3" ? louder : undefined);
       for (const listener of this.listeners) {
         listener({ type: Number(type), nsp, id: id && Number(id), data });

@@ -5,7 +5,10 @@
 "use strict";
 
 // A case may put a clock of its own in the place of the page's.
-const clock = { setTimeout: setTimeout.bind(globalThis), clearTimeout: clearTimeout.bind(globalThis) };
+const clock = {
+  setTimeout: setTimeout.bind(globalThis),
+  clearTimeout: clearTimeout.bind(globalThis),
+};
 const WAIT_MS = 12_000;
 
 /** The arguments of the next `event`. */
@@ -102,7 +105,7 @@ function works(socket) {
   return until(() => socket.timeout(1_000).emitWithAck("echo", true).catch(() => false));
 }
 
-/** Closes the engine below a socket at once: while it writes or upgrades, it would wait for that. */
+/** Closes the engine below a socket, once it need not wait for a write or an upgrade to end. */
 async function lose(socket) {
   const { engine } = socket.io;
   await until(() => engine.readyState === "open" && !engine.upgrading

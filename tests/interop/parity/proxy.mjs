@@ -1,6 +1,6 @@
 // A TCP proxy between a browser and a server, whose weather a case decides.
 //
-// It also answers `GET /parity/…` itself, so that a page shares the origin of the server behind it.
+// It also answers `GET /parity/…` itself, so that a page shares the origin of the server behind.
 // Not here: any other HTTP; bytes pass as they come.
 
 import { once } from "node:events";

@@ -219,7 +219,7 @@ inPage("what is emitted in a disconnect listener waits", async () => {
   return next(socket, "message-back");
 }, ["from the listener"]);
 
-inPage("connect() in a disconnect listener returns from where the server sent it away", async () => {
+inPage("connect() in a disconnect listener returns from where it was sent away", async () => {
   const socket = await enter("/");
   const { id } = socket;
   socket.once("disconnect", () => socket.connect());

@@ -173,7 +173,7 @@ test("a server that has forgotten gives another socket", {
   assert.deepEqual(found, [false, false]);
 });
 
-test("who leaves by himself is another one when he returns", { server: RECOVERY }, async (bench) => {
+test("who disconnects is another one when he returns", { server: RECOVERY }, async (bench) => {
   await begin(bench);
   const found = await bench.run(async () => {
     socket.disconnect();

@@ -119,11 +119,12 @@ inPage("other names are free", async () => {
   const socket = await enter("/", { transports: ["websocket"] });
   const sent = [];
   socket.io.engine.on("packetCreate", ({ data }) => sent.push(data));
-  const names = ["", "error", "ping", "open", "packet", "close", "toString", "__proto__", 5, "a\n\"b"];
+  const names = ["", "error", "ping", "open", "packet", "toString", "__proto__", 5, "a\n\"b"];
   for (const name of names) socket.emit(name, 1);
   await ask(socket, "id");
-  return [sent.slice(0, -1).map((it) => JSON.parse(it.slice(1))[0]), socket.hasListeners("toString")];
-}, [["", "error", "ping", "open", "packet", "close", "toString", "__proto__", 5, "a\n\"b"], false]);
+  sent.pop();
+  return [sent.map((it) => JSON.parse(it.slice(1))[0]), socket.hasListeners("toString")];
+}, [["", "error", "ping", "open", "packet", "toString", "__proto__", 5, "a\n\"b"], false]);
 
 inPage("listeners: on, once, off, and by their other names", async () => {
   const socket = await enter("/");

@@ -113,7 +113,10 @@ inPage("disconnect at any point of it reaches the server", async () => {
       };
       if (at === "connect") socket.once("connect", end);
       // The namespace may not be there yet when the upgrade begins.
-      else socket.io.engine.once(at, () => (socket.connected ? end() : socket.once("connect", end)));
+      else {
+        const { engine } = socket.io;
+        engine.once(at, () => (socket.connected ? end() : socket.once("connect", end)));
+      }
     });
     const id = await leave;
     reasons.push(await until(async () => (await ask(watch, "reason-of", id))[0]));
