@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use crate::{cookie::Cookie, cors::Cors};
+use crate::{cookie::Cookie, cors::Cors, files::Files};
 
 /// What a server is told before it starts. `Config::default()` is what we would run.
 #[derive(Clone, Debug)]
@@ -66,8 +66,26 @@ pub struct Config {
     /// (official 1,024) Some 350 KB are used while an answer is made.
     #[cfg(feature = "compression")]
     pub compression_threshold: Option<u32>,
-    /// On by default. Whether the browser client is served at `<path>socket.io.js`.
+    /// On by default. Whether the browser client is served directly under `path`, to GET and HEAD:
+    /// `socket.io.js` to be read, and `socket.io.min.js`, `socket.io.esm.min.js` and
+    /// `socket.io.websocket.min.js` (without polling), each with its `.map`. That is emio's own
+    /// client, part of the program by the feature `client`, which is on by default; without the
+    /// feature there are only the `client_files`. Names of no file are the protocol's.
     pub serve_client: bool,
+    /// None by default. What is served instead of emio's own client: a folder with the official
+    /// one. Of its files only those of the official names are served; of the official names, only
+    /// those that are there: `socket.io.js`, `socket.io.min.js`, `socket.io.esm.min.js`,
+    /// `socket.io.msgpack.min.js`, and these with `.map`.
+    ///
+    /// ```no_run
+    /// # use emio::{Config, Files};
+    /// let config = Config {
+    ///     client_files: Some(Files::read("node_modules/socket.io-client/dist", 4 << 20)?),
+    ///     ..Config::default()
+    /// };
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub client_files: Option<Files>,
     /// Default None. What remains of a request's head once its first namespace is joined. Servers
     /// with several namespaces whose middleware looks at headers should keep them.
     pub keep_headers: KeepHeaders,
@@ -189,6 +207,7 @@ impl Default for Config {
             #[cfg(feature = "compression")]
             compression_threshold: Some(1_024),
             serve_client: true,
+            client_files: None,
             keep_headers: KeepHeaders::None,
             recovery: None,
             connections_max: None,

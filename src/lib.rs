@@ -52,8 +52,8 @@
 //!      handshake, queue, timer, id, op
 //!   0  codec::{http, ws, eio,      functions from bytes to values and back
 //!      sio, json, coding}, args,
-//!      config, cookie, cors, files,
-//!      headers, parser, reason,
+//!      client, config, cookie, cors,
+//!      files, headers, parser, reason,
 //!      response, stats
 //! ```
 //!
@@ -74,6 +74,7 @@
 mod adopt;
 mod app;
 mod args;
+mod client;
 mod codec;
 mod config;
 mod conn;
@@ -123,7 +124,7 @@ pub use crate::{
     engine::{
         BadRequest, ConnectionContext, ConnectionError, SessionEvent, SessionInfo, Transport,
     },
-    files::Files,
+    files::{Encoded, Files},
     handle::{Handle, HandleTo},
     handshake::{Handshake, Hello},
     headers::{HeaderError, Headers},

@@ -45,6 +45,16 @@ impl<'a> Request<'a> {
         parsed(self.head, |head| head.headers().collect())
     }
 
+    /// What all headers called `name` say, whose value is a list: one list. RFC 9110 §5.3.
+    pub(crate) fn list(&self, name: &str) -> Option<String> {
+        let lines = self.headers().into_iter();
+        let lines = lines.filter(|(known, _)| known.eq_ignore_ascii_case(name));
+        let texts: Vec<_> = lines
+            .filter_map(|line| std::str::from_utf8(line.1).ok())
+            .collect();
+        (!texts.is_empty()).then(|| texts.join(", "))
+    }
+
     /// The first value of this name in the query, decoded.
     pub fn query_value(&self, name: &str) -> Option<Cow<'a, str>> {
         http::query_get(self.query, name)

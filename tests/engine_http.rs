@@ -4,7 +4,7 @@
 mod common;
 
 use common::*;
-use emio::{Config, Cors, Origin, Reason, Response, Transports};
+use emio::{Config, Cors, Files, Origin, Reason, Response, Transports};
 
 const UNKNOWN_TRANSPORT: &str = r#"{"code":0,"message":"Transport unknown"}"#;
 const UNKNOWN_SID: &str = r#"{"code":1,"message":"Session ID unknown"}"#;
@@ -161,7 +161,13 @@ fn the_query_is_decoded() {
 
 #[test]
 fn the_browser_client_is_the_applications_to_serve() {
-    let mut world = World::new().on(echo);
+    let mut files = Files::new();
+    files.insert("/socket.io.js", "text/javascript", "the application has it");
+    let config = Config {
+        client_files: Some(files),
+        ..Config::default()
+    };
+    let mut world = World::with(config).on(echo);
     let client = world.ask(get_of("/socket.io/socket.io.js?v=1"));
     assert_eq!(world.answer(client).status, 200);
     assert!(matches!(world.told[..], [Told::Request(..)]));

@@ -18,6 +18,7 @@ const LAYERS: [&[&str]; 7] = [
         "codec/json",
         "codec/coding",
         "args",
+        "client",
         "config",
         "cookie",
         "cors",

@@ -54,7 +54,7 @@ if (FULL) {
   own.removeListener = own.removeAllListeners = own.removeEventListener = own.off;
 }
 
-/** Calls each function; what one throws is reported, and stops neither the next nor the transport. */
+/** Calls each function; what one throws is reported, and stops neither the next nor us. */
 export function callAll(functions, self, args) {
   for (const it of [...functions]) {
     try {

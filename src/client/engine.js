@@ -2,14 +2,13 @@
 //
 //     opening ──handshake──▶ open ──close()──▶ closing ──queue written──▶ closed
 //
-// Events: handshake(data), open, packet, packetCreate, data, message, ping, pong, heartbeat, flush, drain,
-// error(err), close(reason, details). A *packet* is {type, data, options}; its data is a text
-// or bytes.
+// Events: handshake(data), open, packet, packetCreate, data, message, ping, pong, heartbeat, flush,
+// drain, error(err), close(reason, details). A *packet* is {type, data, options}; its data is a
+// text or bytes.
 //
 // Not here: which transport, and how to change it (upgrade.js, which brings `_open`).
 
 import { Emitter } from "./emitter.js";
-import { timersOf } from "./timers.js";
 import { isSecure, parseUrl } from "./url.js";
 
 const engines = new Set(); // those of this page that are not closed
@@ -23,13 +22,13 @@ export class Engine extends Emitter {
     super();
     this._manager = manager;
     const { host = location.hostname, hostname = host, port = location.port, secure } = opts;
-    const url = parseUrl(
-      uri ?? `${secure ?? isSecure(location.protocol) ? "https" : "http"}://${hostname}:${port}`);
+    const url = parseUrl(uri ?? `//${hostname}:${port}`);
+    const isUrlSecure = isSecure(url.protocol);
+    this.secure = uri ? isUrlSecure : secure ?? isUrlSecure;
     this.hostname = url.hostname;
     this.port = url.port;
-    this.secure = isSecure(url.protocol);
     this.opts = url.search ? { ...opts, query: url.search } : opts;
-    this._timers = timersOf(opts);
+    this._timers = manager._timers;
   }
 
   _begin(transport) {

@@ -15,7 +15,10 @@ export { io as default, io as connect, io, protocol } from "./io.js";
 export { Manager } from "./manager.js";
 export { Socket } from "./socket.js";
 export { Fetch, Polling as NodeXHR, Polling as XHR } from "./polling.js";
-export { WebSocketTransport as WebSocket, WebSocketTransport as NodeWebSocket } from "./websocket.js";
+export {
+  WebSocketTransport as NodeWebSocket,
+  WebSocketTransport as WebSocket,
+} from "./websocket.js";
 
 /** emio's server has none; the name is here so that an import of it does not fail. */
 export const WebTransport = undefined;

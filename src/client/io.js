@@ -16,8 +16,7 @@ export function io(url, opts) {
   const { origin, pathname } = parseUrl(url);
   const nsp = decodeURI(pathname);
   const key = origin + opts.path;
-  const isAlone = opts.forceNew || opts["force new connection"] || opts.multiplex === false ||
-    managers[key]?.nsps[nsp];
+  const isAlone = opts.forceNew || opts.multiplex === false || managers[key]?.nsps[nsp];
   const open = () => new Manager(url ?? "/", opts);
   const manager = isAlone ? open() : (managers[key] ??= open());
   return manager.socket(nsp, opts);

@@ -2,8 +2,8 @@
 //
 //     closed ──open()──▶ opening ──▶ open ──▶ closed ──delay──▶ opening …
 //
-// Events: open, packet, ping, error(err), close(reason, details), reconnect_attempt(n), reconnect(n),
-// reconnect_error(err), reconnect_failed. The sockets hear first.
+// Events: open, packet, ping, error(err), close(reason, details), reconnect_attempt(n),
+// reconnect(n), reconnect_error(err), reconnect_failed. The sockets hear first.
 
 import { Emitter } from "./emitter.js";
 import { FULL } from "./features.js";
@@ -150,10 +150,11 @@ export class Manager extends Emitter {
   }
 
   #reconnect() {
-    const { reconnection, reconnectionAttempts } = this._settings;
-    const { reconnectionDelay, reconnectionDelayMax, randomizationFactor } = this._settings;
+    const { reconnection, reconnectionAttempts, reconnectionDelay, reconnectionDelayMax,
+      randomizationFactor } = this._settings;
     // A listener may have opened the connection by itself.
-    if (!reconnection || this.#stopped || this._reconnecting || this._readyState !== "closed") return;
+    const isBusy = this._reconnecting || this._readyState !== "closed";
+    if (!reconnection || this.#stopped || isBusy) return;
     // Here and for the delay, 0 counts as not given: nobody should hammer a server that is down.
     if (this.#attempts >= (reconnectionAttempts || Infinity)) {
       this.#attempts = 0;

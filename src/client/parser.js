@@ -53,8 +53,9 @@ export class Decoder extends Emitter {
     const type = count ? kind - BINARY : +kind;
     const data = json ? JSON.parse(json, count && ((key, value) =>
       value?._placeholder === true ? attachments[value.num] ?? fail() : value)) : undefined;
-    const isList = Array.isArray(data);
-    if (isList !== isEventOrAck(type) || (type === EVENT && isReserved(data[0]))) fail();
+    if (Array.isArray(data) !== isEventOrAck(type)) fail();
+    // The name of an event is a string or a number.
+    if (type === EVENT && (!/^[sn]/.test(typeof data[0]) || isReserved(data[0]))) fail();
     this._fire("decoded", { type, nsp, id: id && +id, data });
   }
 

@@ -37,8 +37,7 @@ export class Polling extends Transport {
       }
       await this.#request(texts.join(SEPARATOR));
     } catch (err) {
-      this.#isAlive = false;
-      this._onFailure("post", err);
+      this.#fail("post", err);
       return;
     }
     this._onDrain(texts.length);
@@ -71,8 +70,7 @@ export class Polling extends Transport {
     try {
       payload = await this.#request();
     } catch (err) {
-      this.#isAlive = false;
-      this._onFailure("poll", err);
+      this.#fail("poll", err);
       return;
     }
     this.#isPolling = false;
@@ -99,7 +97,9 @@ export class Polling extends Transport {
       // The last request outlives its page.
       keepalive: body === CLOSE,
       credentials: withCredentials ? "include" : "same-origin",
-      signal: requestTimeout ? AbortSignal.any([signal, AbortSignal.timeout(requestTimeout)]) : signal,
+      signal: requestTimeout
+        ? AbortSignal.any([signal, AbortSignal.timeout(requestTimeout)])
+        : signal,
     });
     const text = (response.responseText = await response.text());
     if (response.status === 200) return text;
@@ -107,14 +107,16 @@ export class Polling extends Transport {
   }
 
   /** `cause` is a response, or what kept one from coming. */
-  _onFailure(what, cause) {
+  #fail(what, cause) {
+    this.#isAlive = false;
     this._onError(`xhr ${what} error`, cause.status ?? 0, cause);
   }
 }
 
 /** The same for those who ask for it by this name: its errors are called otherwise. */
 export class Fetch extends Polling {
-  _onFailure(what, cause) {
-    this._onError(`fetch ${what === "poll" ? "read" : "write"} error`, cause.status ?? cause, cause);
+  _onError(message, description, cause) {
+    const words = message.replace("xhr", "fetch").replace("poll", "read").replace("post", "write");
+    super._onError(words, description || cause, cause);
   }
 }

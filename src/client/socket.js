@@ -9,7 +9,7 @@
 
 import { Emitter, callAll } from "./emitter.js";
 import { FULL } from "./features.js";
-import { ACK, CONNECT, CONNECT_ERROR, DISCONNECT, EVENT, isReserved } from "./parser.js";
+import { ACK, CONNECT, DISCONNECT, EVENT, isReserved } from "./parser.js";
 
 export class Socket extends Emitter {
   active = false;
@@ -136,26 +136,18 @@ export class Socket extends Emitter {
   }
 
   _onPacket({ type, id, data }) {
-    switch (type) {
-      case CONNECT:
-        if (data?.sid) this.#onConnect(data);
-        else this._onError(new Error("the server speaks Socket.IO 2"));
-        break;
-      case CONNECT_ERROR:
-        this.#release();
-        this._onError(Object.assign(new Error(data?.message), { data: data?.data }));
-        break;
-      case DISCONNECT:
-        this.#release();
-        this._onClose("io server disconnect");
-        break;
-      case EVENT:
-        if (id !== undefined) data.push(this.#replier(id));
-        if (this.connected) this.#deliver(data);
-        else this.receiveBuffer.push(data);
-        break;
-      case ACK:
-        this.#settle(id, null, data);
+    if (type === EVENT) {
+      if (id !== undefined) data.push(this.#replier(id));
+      if (this.connected) this.#deliver(data);
+      else this.receiveBuffer.push(data);
+    } else if (type === ACK) this.#settle(id, null, data);
+    else if (type === CONNECT) {
+      if (data?.sid) this.#onConnect(data);
+      else this._onError(new Error("server speaks Socket.IO 2"));
+    } else {
+      this.#release();
+      if (type === DISCONNECT) this._onClose("io server disconnect");
+      else this._onError(Object.assign(new Error(data?.message), { data: data?.data }));
     }
   }
 
@@ -250,7 +242,8 @@ if (FULL) Object.assign(own, {
   },
 });
 
-// onAny, prependAny, offAny, listenersAny hear all that arrives; the same with `Outgoing` what leaves.
+// onAny, prependAny, offAny, listenersAny: who hears all that arrives; with `Outgoing`, all that
+// leaves.
 if (FULL) for (const suffix of ["Any", "AnyOutgoing"]) {
   Object.assign(own, {
     ["on" + suffix](listener) {

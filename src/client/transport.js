@@ -4,8 +4,6 @@
 /** The types of packets by their numbers; `b` is a message in base64, which only polling has. */
 const TYPES = ["open", "close", "ping", "pong", "message", "upgrade", "noop"];
 
-let stamps = 0;
-
 export class Transport {
   writable = false;
 
@@ -23,8 +21,9 @@ export class Transport {
   /** Where to connect, with what is unique to this request if it should be `stamped`. */
   _url(scheme, stamped) {
     const { hostname, id, port, secure } = this.socket;
-    const { addTrailingSlash = true, forceBase64, path = "/socket.io", query, timestampParam = "t" } =
-      this.opts;
+    const {
+      addTrailingSlash = true, forceBase64, path = "/socket.io", query, timestampParam = "t",
+    } = this.opts;
     const params = new URLSearchParams(query);
     const ours = {
       EIO: 4,
@@ -32,11 +31,11 @@ export class Transport {
       sid: id,
       b64: forceBase64 && 1,
       // So that no cache can answer it.
-      [timestampParam]: stamped && Date.now().toString(36) + stamps++,
+      [timestampParam]: stamped && Math.random(),
     };
     for (const name in ours) if (ours[name]) params.set(name, ours[name]);
-    const slash = addTrailingSlash ? "/" : "";
-    return `${scheme}${secure ? "s" : ""}://${hostname}:${port}${path.replace(/\/?$/, slash)}?${params}`;
+    const fullPath = path.replace(/\/?$/, addTrailingSlash ? "/" : "");
+    return `${scheme}${secure ? "s" : ""}://${hostname}:${port}${fullPath}?${params}`;
   }
 
   _onFrame(frame) {

@@ -1,7 +1,8 @@
 // A session that chooses its transport, and moves from polling to a better one. While it moves,
 // `upgrading` holds back writes.
 //
-// Events beside those of every session: upgrading(transport), upgrade(transport), upgradeError(err).
+// Events beside those of every session: upgrading(transport), upgrade(transport),
+// upgradeError(err).
 
 import { Engine } from "./engine.js";
 import { Polling } from "./polling.js";
@@ -22,21 +23,18 @@ export class UpgradingEngine extends Engine {
     // Names, or classes, which bring theirs.
     const transports = opts.transports ?? Object.keys(TRANSPORTS);
     this.transports = transports.map((it) => {
-      if (!it.prototype) return it;
-      const { name } = it.prototype;
-      this.#classes[name] = it;
+      const name = it.prototype?.name ?? it;
+      if (name !== it) this.#classes[name] = it;
       return name;
     });
   }
 
   _open() {
-    if (!this.transports.length) {
-      queueMicrotask(() => super._onError("No transports available"));
-      return;
-    }
-    const isRemembered = this.opts.rememberUpgrade && webSocketWorked &&
-      this.transports.includes("websocket");
-    this._begin(this.#create(isRemembered ? "websocket" : this.transports[0]));
+    const { opts, transports } = this;
+    const isRemembered = opts.rememberUpgrade && webSocketWorked &&
+      transports.includes("websocket");
+    if (transports[0]) this._begin(this.#create(isRemembered ? "websocket" : transports[0]));
+    else queueMicrotask(() => super._onError("No transports available"));
   }
 
   _onHandshake(handshake) {
@@ -51,13 +49,11 @@ export class UpgradingEngine extends Engine {
   _onError(err) {
     const { opts, readyState, transport, transports } = this;
     webSocketWorked = false;
-    if (!opts.tryAllTransports || readyState !== "opening" || !transports[1]) {
-      super._onError(err);
-      return;
-    }
-    transport._leave();
-    transports.shift();
-    this._open();
+    if (opts.tryAllTransports && readyState === "opening" && transports[1]) {
+      transport._leave();
+      transports.shift();
+      this._open();
+    } else super._onError(err);
   }
 
   _onClose(reason, details) {
@@ -77,14 +73,14 @@ export class UpgradingEngine extends Engine {
       next._leave();
       if (this.upgrading) this.transport.resume();
       this.upgrading = false;
-      const error = new Error(err ? "probe error: " + err : "probe error");
+      const error = new Error("probe error: " + err);
       this._fire("upgradeError", Object.assign(error, { transport: next.name }));
       this._flush();
     };
     next._owner = {
       _onOpen: () => next.send([{ type: "ping", data: "probe" }]),
       _onPacket: async ({ type, data }) => {
-        if (type !== "pong" || data !== "probe") return fail();
+        if (type + data !== "pongprobe") return fail(type);
         this.upgrading = true;
         this._fire("upgrading", next);
         await this.transport.pause();

@@ -1,6 +1,5 @@
 //! Codecs: functions from bytes to values and back. Nothing here knows time, connections or users.
 
-#[cfg(feature = "compression")]
 pub mod coding;
 pub mod eio;
 pub mod http;

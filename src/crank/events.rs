@@ -530,9 +530,12 @@ impl<A: App> Crank<A> {
         let address = engine.conns[conn.index()].address;
         let request = Request::new(engine.bytes(head), engine.bytes(body), address);
         let path = http::percent_decode(request.path).unwrap_or_default();
-        let file = self
-            .files
-            .get(request.method, &path, request.header("if-none-match"));
+        let file = self.files.get(
+            request.method,
+            &path,
+            request.list("if-none-match").as_deref(),
+            request.list("accept-encoding").as_deref(),
+        );
         let response = match (file, &mut self.hooks.request) {
             (Some(response), _) => response,
             (None, None) => Response::new(404),

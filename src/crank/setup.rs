@@ -12,6 +12,7 @@ use super::{
 use crate::{
     app::{App, Cause, Outcome, Problem, Refusal},
     args::{Args, FromArgs},
+    client,
     codec::sio,
     config::Config,
     engine::Engine,
@@ -44,11 +45,7 @@ impl<A: App> Crank<A> {
         unix_ms: u64,
     ) -> Crank<A> {
         let mailbox = Arc::new(Mailbox::new(config.mailbox_max as usize));
-        let mut files = Files::new();
-        if config.serve_client {
-            let path = format!("{}socket.io.js", config.path);
-            files.insert(&path, "application/javascript; charset=utf-8", CLIENT);
-        }
+        let files = client::files(&config);
         let post: Arc<dyn Post> = mailbox.clone();
         Crank {
             hub: Hub::new(Engine::new(config, entropy, now, unix_ms)),
@@ -588,9 +585,6 @@ fn is_match(pattern: &[u8], name: &[u8]) -> bool {
     }
     ends[name.len()]
 }
-
-/// The browser client, served at `<path>socket.io.js`.
-const CLIENT: &str = include_str!("../client/socket.io.js");
 
 #[cfg(test)]
 mod tests {

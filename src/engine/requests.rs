@@ -12,6 +12,7 @@ use super::{
 #[cfg(feature = "compression")]
 use crate::codec::coding::Coding;
 use crate::{
+    client,
     codec::{
         http::{self, BodyLength, ChunkDecoder, Head, Limits, Slots},
         ws,
@@ -322,11 +323,7 @@ impl Engine {
                     .map(str::to_owned),
             };
         }
-        let is_client = self.config.serve_client
-            && path
-                .strip_prefix(&*self.config.path)
-                .is_some_and(|name| CLIENT_FILES.contains(&name));
-        if is_engine && !is_client {
+        if is_engine && !client::is_file(&self.config, path) {
             return self.plan_protocol(conn, head, bytes);
         }
         let is_raw = |raw: &String| raw == path || raw == "*";
@@ -734,9 +731,6 @@ fn in_input(range: Range<usize>) -> Span {
         range,
     }
 }
-
-/// The files of the browser client, directly under the path.
-pub(crate) const CLIENT_FILES: [&str; 1] = ["socket.io.js"];
 
 /// Bodies from this size on are queued by themselves instead of being copied behind the head.
 const BODY_BYTES_QUEUED: usize = 16 * 1024;

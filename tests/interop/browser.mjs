@@ -284,7 +284,7 @@ async function blankPage(client) {
       new Promise((resolve) => emitter.once(event, (...args) => resolve(args)));
     /** A connected socket that has joined the chat. */
     window.enter = async (opts) => {
-      const socket = io({ forceNew: true, ...opts });
+      const socket = io("/chat", { forceNew: true, ...opts });
       await new Promise((resolve) => socket.emit("add user", "Tester", resolve));
       return socket;
     };
@@ -357,7 +357,7 @@ function apiCases(client) {
   });
 
   api("emits wait for the connection, in order", async () => {
-    const socket = io({ autoConnect: false, forceNew: true });
+    const socket = io("/chat", { autoConnect: false, forceNew: true });
     const texts = [];
     socket.on("chat message", ({ text }) => texts.push(text));
     socket.emit("add user", "Tester");
@@ -377,7 +377,7 @@ function apiCases(client) {
   api("acknowledgements: callback, promise, and both with a timeout", async () => {
     const socket = await enter();
     // One each: the server may answer only the first `add user` of a socket.
-    const stranger = () => io({ forceNew: true });
+    const stranger = () => io("/chat", { forceNew: true });
     return {
       answers: [
         await new Promise((resolve) => stranger().emit("add user", "Tester", resolve)),

@@ -1,4 +1,4 @@
-/*! emio, MIT License */
+/*! emio (MIT) */
 (function () {
   'use strict';
 
@@ -57,7 +57,7 @@
     own$1.removeListener = own$1.removeAllListeners = own$1.removeEventListener = own$1.off;
   }
 
-  /** Calls each function; what one throws is reported, and stops neither the next nor the transport. */
+  /** Calls each function; what one throws is reported, and stops neither the next nor us. */
   function callAll(functions, self, args) {
     for (const it of [...functions]) {
       try {
@@ -74,7 +74,7 @@
   // The `parser` option takes another pair of these two classes.
 
 
-  const CONNECT = 0, DISCONNECT = 1, EVENT = 2, ACK = 3, CONNECT_ERROR = 4;
+  const CONNECT = 0, DISCONNECT = 1, EVENT = 2, ACK = 3;
 
   /** What an EVENT or ACK with attachments adds to its type. */
   const BINARY = 3;
@@ -122,8 +122,9 @@
       const type = count ? kind - BINARY : +kind;
       const data = json ? JSON.parse(json, count && ((key, value) =>
         value?._placeholder === true ? attachments[value.num] ?? fail() : value)) : undefined;
-      const isList = Array.isArray(data);
-      if (isList !== isEventOrAck(type) || (type === EVENT && isReserved(data[0]))) fail();
+      if (Array.isArray(data) !== isEventOrAck(type)) fail();
+      // The name of an event is a string or a number.
+      if (type === EVENT && (!/^[sn]/.test(typeof data[0]) || isReserved(data[0]))) fail();
       this._fire("decoded", { type, nsp, id: id && +id, data });
     }
 
@@ -136,16 +137,6 @@
   function fail() {
     throw new Error("invalid packet");
   }
-
-  // The timers to use: those of now, which a test may have replaced, or the browser's own.
-
-
-  const NATIVE = {
-    setTimeout: setTimeout.bind(globalThis),
-    clearTimeout: clearTimeout.bind(globalThis),
-  };
-
-  const timersOf = (opts) => (opts.useNativeTimers ? NATIVE : globalThis);
 
   // URLs, as `io` takes them: complete, or without scheme, host or both.
 
@@ -161,9 +152,9 @@
   //
   //     opening ──handshake──▶ open ──close()──▶ closing ──queue written──▶ closed
   //
-  // Events: handshake(data), open, packet, packetCreate, data, message, ping, pong, heartbeat, flush, drain,
-  // error(err), close(reason, details). A *packet* is {type, data, options}; its data is a text
-  // or bytes.
+  // Events: handshake(data), open, packet, packetCreate, data, message, ping, pong, heartbeat, flush,
+  // drain, error(err), close(reason, details). A *packet* is {type, data, options}; its data is a
+  // text or bytes.
   //
   // Not here: which transport, and how to change it (upgrade.js, which brings `_open`).
 
@@ -179,13 +170,13 @@
       super();
       this._manager = manager;
       const { host = location.hostname, hostname = host, port = location.port, secure } = opts;
-      const url = parseUrl(
-        uri ?? `${secure ?? isSecure(location.protocol) ? "https" : "http"}://${hostname}:${port}`);
+      const url = parseUrl(uri ?? `//${hostname}:${port}`);
+      const isUrlSecure = isSecure(url.protocol);
+      this.secure = uri ? isUrlSecure : secure ?? isUrlSecure;
       this.hostname = url.hostname;
       this.port = url.port;
-      this.secure = isSecure(url.protocol);
       this.opts = url.search ? { ...opts, query: url.search } : opts;
-      this._timers = timersOf(opts);
+      this._timers = manager._timers;
     }
 
     _begin(transport) {
@@ -328,8 +319,6 @@
   /** The types of packets by their numbers; `b` is a message in base64, which only polling has. */
   const TYPES = ["open", "close", "ping", "pong", "message", "upgrade", "noop"];
 
-  let stamps = 0;
-
   class Transport {
     writable = false;
 
@@ -347,8 +336,9 @@
     /** Where to connect, with what is unique to this request if it should be `stamped`. */
     _url(scheme, stamped) {
       const { hostname, id, port, secure } = this.socket;
-      const { addTrailingSlash = true, forceBase64, path = "/socket.io", query, timestampParam = "t" } =
-        this.opts;
+      const {
+        addTrailingSlash = true, forceBase64, path = "/socket.io", query, timestampParam = "t",
+      } = this.opts;
       const params = new URLSearchParams(query);
       const ours = {
         EIO: 4,
@@ -356,11 +346,11 @@
         sid: id,
         b64: forceBase64 && 1,
         // So that no cache can answer it.
-        [timestampParam]: stamped && Date.now().toString(36) + stamps++,
+        [timestampParam]: stamped && Math.random(),
       };
       for (const name in ours) if (ours[name]) params.set(name, ours[name]);
-      const slash = addTrailingSlash ? "/" : "";
-      return `${scheme}${secure ? "s" : ""}://${hostname}:${port}${path.replace(/\/?$/, slash)}?${params}`;
+      const fullPath = path.replace(/\/?$/, addTrailingSlash ? "/" : "");
+      return `${scheme}${secure ? "s" : ""}://${hostname}:${port}${fullPath}?${params}`;
     }
 
     _onFrame(frame) {
@@ -499,7 +489,9 @@
         // The last request outlives its page.
         keepalive: body === CLOSE,
         credentials: withCredentials ? "include" : "same-origin",
-        signal: requestTimeout ? AbortSignal.any([signal, AbortSignal.timeout(requestTimeout)]) : signal,
+        signal: requestTimeout
+          ? AbortSignal.any([signal, AbortSignal.timeout(requestTimeout)])
+          : signal,
       });
       const text = (response.responseText = await response.text());
       if (response.status === 200) return text;
@@ -562,7 +554,8 @@
   // A session that chooses its transport, and moves from polling to a better one. While it moves,
   // `upgrading` holds back writes.
   //
-  // Events beside those of every session: upgrading(transport), upgrade(transport), upgradeError(err).
+  // Events beside those of every session: upgrading(transport), upgrade(transport),
+  // upgradeError(err).
 
 
   /** The transports that are known by name, in the order in which they are tried. */
@@ -580,21 +573,18 @@
       // Names, or classes, which bring theirs.
       const transports = opts.transports ?? Object.keys(TRANSPORTS);
       this.transports = transports.map((it) => {
-        if (!it.prototype) return it;
-        const { name } = it.prototype;
-        this.#classes[name] = it;
+        const name = it.prototype?.name ?? it;
+        if (name !== it) this.#classes[name] = it;
         return name;
       });
     }
 
     _open() {
-      if (!this.transports.length) {
-        queueMicrotask(() => super._onError("No transports available"));
-        return;
-      }
-      const isRemembered = this.opts.rememberUpgrade && webSocketWorked &&
-        this.transports.includes("websocket");
-      this._begin(this.#create(isRemembered ? "websocket" : this.transports[0]));
+      const { opts, transports } = this;
+      const isRemembered = opts.rememberUpgrade && webSocketWorked &&
+        transports.includes("websocket");
+      if (transports[0]) this._begin(this.#create(isRemembered ? "websocket" : transports[0]));
+      else queueMicrotask(() => super._onError("No transports available"));
     }
 
     _onHandshake(handshake) {
@@ -609,13 +599,11 @@
     _onError(err) {
       const { opts, readyState, transport, transports } = this;
       webSocketWorked = false;
-      if (!opts.tryAllTransports || readyState !== "opening" || !transports[1]) {
-        super._onError(err);
-        return;
-      }
-      transport._leave();
-      transports.shift();
-      this._open();
+      if (opts.tryAllTransports && readyState === "opening" && transports[1]) {
+        transport._leave();
+        transports.shift();
+        this._open();
+      } else super._onError(err);
     }
 
     _onClose(reason, details) {
@@ -635,14 +623,14 @@
         next._leave();
         if (this.upgrading) this.transport.resume();
         this.upgrading = false;
-        const error = new Error(err ? "probe error: " + err : "probe error");
+        const error = new Error("probe error: " + err);
         this._fire("upgradeError", Object.assign(error, { transport: next.name }));
         this._flush();
       };
       next._owner = {
         _onOpen: () => next.send([{ type: "ping", data: "probe" }]),
         _onPacket: async ({ type, data }) => {
-          if (type !== "pong" || data !== "probe") return fail();
+          if (type + data !== "pongprobe") return fail(type);
           this.upgrading = true;
           this._fire("upgrading", next);
           await this.transport.pause();
@@ -798,26 +786,18 @@
     }
 
     _onPacket({ type, id, data }) {
-      switch (type) {
-        case CONNECT:
-          if (data?.sid) this.#onConnect(data);
-          else this._onError(new Error("the server speaks Socket.IO 2"));
-          break;
-        case CONNECT_ERROR:
-          this.#release();
-          this._onError(Object.assign(new Error(data?.message), { data: data?.data }));
-          break;
-        case DISCONNECT:
-          this.#release();
-          this._onClose("io server disconnect");
-          break;
-        case EVENT:
-          if (id !== undefined) data.push(this.#replier(id));
-          if (this.connected) this.#deliver(data);
-          else this.receiveBuffer.push(data);
-          break;
-        case ACK:
-          this.#settle(id, null, data);
+      if (type === EVENT) {
+        if (id !== undefined) data.push(this.#replier(id));
+        if (this.connected) this.#deliver(data);
+        else this.receiveBuffer.push(data);
+      } else if (type === ACK) this.#settle(id, null, data);
+      else if (type === CONNECT) {
+        if (data?.sid) this.#onConnect(data);
+        else this._onError(new Error("server speaks Socket.IO 2"));
+      } else {
+        this.#release();
+        if (type === DISCONNECT) this._onClose("io server disconnect");
+        else this._onError(Object.assign(new Error(data?.message), { data: data?.data }));
       }
     }
 
@@ -912,7 +892,8 @@
     },
   });
 
-  // onAny, prependAny, offAny, listenersAny hear all that arrives; the same with `Outgoing` what leaves.
+  // onAny, prependAny, offAny, listenersAny: who hears all that arrives; with `Outgoing`, all that
+  // leaves.
   for (const suffix of ["Any", "AnyOutgoing"]) {
     Object.assign(own, {
       ["on" + suffix](listener) {
@@ -935,12 +916,22 @@
     });
   }
 
+  // The timers to use: those of now, which a test may have replaced, or the browser's own.
+
+
+  const NATIVE = {
+    setTimeout: setTimeout.bind(globalThis),
+    clearTimeout: clearTimeout.bind(globalThis),
+  };
+
+  const timersOf = (opts) => (opts.useNativeTimers ? NATIVE : globalThis);
+
   // One connection, opened again whenever it is lost, and the sockets that share it.
   //
   //     closed ──open()──▶ opening ──▶ open ──▶ closed ──delay──▶ opening …
   //
-  // Events: open, packet, ping, error(err), close(reason, details), reconnect_attempt(n), reconnect(n),
-  // reconnect_error(err), reconnect_failed. The sockets hear first.
+  // Events: open, packet, ping, error(err), close(reason, details), reconnect_attempt(n),
+  // reconnect(n), reconnect_error(err), reconnect_failed. The sockets hear first.
 
 
   /** Options that are methods as well: without an argument they tell, with one they set. */
@@ -1081,10 +1072,11 @@
     }
 
     #reconnect() {
-      const { reconnection, reconnectionAttempts } = this._settings;
-      const { reconnectionDelay, reconnectionDelayMax, randomizationFactor } = this._settings;
+      const { reconnection, reconnectionAttempts, reconnectionDelay, reconnectionDelayMax,
+        randomizationFactor } = this._settings;
       // A listener may have opened the connection by itself.
-      if (!reconnection || this.#stopped || this._reconnecting || this._readyState !== "closed") return;
+      const isBusy = this._reconnecting || this._readyState !== "closed";
+      if (!reconnection || this.#stopped || isBusy) return;
       // Here and for the delay, 0 counts as not given: nobody should hammer a server that is down.
       if (this.#attempts >= (reconnectionAttempts || Infinity)) {
         this.#attempts = 0;
@@ -1115,7 +1107,7 @@
     }
   }
 
-  // `io(url, options)`: the socket of a namespace.
+  // `io(url, options)`: the socket of a namespace. It has the rest of the client as properties.
 
 
   const managers = {};
@@ -1130,48 +1122,18 @@
     const { origin, pathname } = parseUrl(url);
     const nsp = decodeURI(pathname);
     const key = origin + opts.path;
-    const isAlone = opts.forceNew || opts["force new connection"] || opts.multiplex === false ||
-      managers[key]?.nsps[nsp];
+    const isAlone = opts.forceNew || opts.multiplex === false || managers[key]?.nsps[nsp];
     const open = () => new Manager(url ?? "/", opts);
     const manager = isAlone ? open() : (managers[key] ??= open());
     return manager.socket(nsp, opts);
   }
 
-  // emio's browser client: Socket.IO 4.x over HTTP long-polling and WebSocket.
-  //
-  // Without dependencies, for browsers from 2023 on and their workers. Not here: WebTransport,
-  // Engine.IO 3, Node.js. The bundles in dist are made of this by tools/client.
-  //
-  //     io(url) ─▶ Manager   one per origin and path: opens, reconnects, encodes and decodes packets
-  //                  ├─▶ Socket     one per namespace: events and acknowledgements
-  //                  └─▶ Engine     one Engine.IO session: handshake, heartbeat, upgrade, write queue
-  //                        └─▶ Polling | WebSocket
-  //
-  // Members that begin with an underscore are shared between the classes here and are nobody else's;
-  // the bundler gives them short names.
-
-
+  /** The revision of the Socket.IO protocol. */
   const protocol = 5;
 
-  /** emio's server has none; the name is here so that an import of it does not fail. */
-  const WebTransport = undefined;
+  Object.assign(io, { Manager, Socket, connect: io, io, protocol });
 
-  const names = {
-    __proto__: null,
-    Fetch: Polling,
-    Manager,
-    NodeWebSocket: WebSocketTransport,
-    NodeXHR: Polling,
-    Socket,
-    WebSocket: WebSocketTransport,
-    WebTransport,
-    XHR: Polling,
-    connect: io,
-    io,
-    protocol
-  };
-
-  globalThis.io = Object.assign(io, names);
+  globalThis.io = io;
 
 })();
 //# sourceMappingURL=socket.io.js.map

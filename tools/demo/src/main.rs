@@ -1,14 +1,20 @@
 //! The demo site: one process that serves the pages, the client and what stands
 //! behind each demo.
 //!
-//! `demo [--host ADDRESS] [--port NUMBER]`, or the environment's `HOST` and `PORT`.
+//! `demo [--host ADDRESS] [--port NUMBER] [--data FILE]`, or the environment's `HOST`, `PORT` and
+//! `DATA`.
 
 mod chat;
+mod dashboard;
+mod hugs;
 mod options;
+mod simple;
 mod site;
+mod tweets;
 
 use std::{
     net::{IpAddr, Ipv4Addr, TcpListener},
+    path::Path,
     process::ExitCode,
     thread,
     time::Duration,
@@ -37,7 +43,7 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    let Options { host, port } = options;
+    let Options { host, port, data } = options;
     let listener = match TcpListener::bind((&*host, port)) {
         Ok(listener) => listener,
         Err(error) => {
@@ -45,7 +51,7 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    match serve(listener) {
+    match serve(listener, data.as_deref()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("the server failed: {error}");
@@ -54,9 +60,9 @@ fn main() -> ExitCode {
     }
 }
 
-fn serve(listener: TcpListener) -> std::io::Result<()> {
+fn serve(listener: TcpListener, data: Option<&Path>) -> std::io::Result<()> {
     let mut io = Server::with_config(listener, Site::default(), Config::default())?;
-    site::register(&mut io);
+    site::register(&mut io, data);
     end_on_signals(io.handle())?;
     let address = io.local_addr()?;
     // A browser on this machine finds it by its name, unless it listens elsewhere only.

@@ -2,23 +2,24 @@
  * The demo chat: everyone who has the page open is in one room. It uses nothing of emio's client
  * that the official one does not have.
  *
- * The contract with the server, as events of the namespace "/chat":
+ * The contract with the server, as events of the namespace "/chat"; `user` is {id, name}:
  *
- *   client emits   add user      name, ack        ack({numUsers}); before it, nothing else counts
- *                  chat message  text
+ *   client emits   add user      name, ack        ack({numUsers, users}): all, and up to 200 others
+ *                  chat message  text             at most 4,000 characters
  *                  chat image    {name, type, bytes}      file name, MIME type, ArrayBuffer
  *                  typing        true | false
- *   server emits   chat message  {from, text, id}         to everyone, also to its sender
- *                  chat image    {from, type, bytes}      to everyone, also to its sender
- *                  user joined   {name, numUsers}         to the others
- *                  user left     {name, numUsers}         to the others
- *                  typing        {name, typing}           to the others
+ *   server emits   user.add      {id, name, numUsers}     to the others
+ *                  user.remove   {id, numUsers}           to the others
+ *                  chat message  {from: user, text, id}   to everyone, also to its sender
+ *                  chat image    {from: user, type, bytes}        the same
+ *                  typing        {from: user, typing}     to the others
  *
- * `from` and `name` are what `add user` gave. `id` differs for each message. A connection that
+ * Before `add user`, which counts once, nothing else does. The id of a user is that of their
+ * socket, so that two may have one name; the id of a message differs for each. A connection that
  * comes back is new to the server, so that the page emits `add user` again.
  *
- * `?transport=polling | websocket | upgrade` chooses how to connect. What peers send is only ever
- * set as text, and their bytes are shown only as one of the image types below.
+ * What peers send is only ever set as text, and their bytes are shown only as one of the image
+ * types below.
  */
 "use strict";
 
@@ -27,67 +28,92 @@ const IMAGE_TYPES = ["image/png", "image/jpeg", "image/gif", "image/webp", "imag
 const IMAGE_BYTES_MAX = 700_000;
 const IMAGE_SIDE_MAX = 1600;
 const LOG_ENTRIES_MAX = 500;
+const USERS_LISTED_MAX = 200;
 const TYPING_IDLE_MS = 1500;
 const TYPING_SHOWN_MS = 5000;
 const EMOJIS = ("😀 😂 🥰 😎 🤔 😢 😱 😴 👍 👎 👏 🙏 👋 💪 👀 🤝 " +
   "❤️ 🔥 🎉 ✨ 🚀 ☕ 🍕 🎂 🌍 🌈 🌱 🐱 🦀 💡 ✅ ❌").split(" ");
-const CHOICES = {
-  polling: ["polling"],
-  websocket: ["websocket"],
-  upgrade: ["polling", "websocket"],
-};
 
 const $ = (id) => document.getElementById(id);
-const asked = new URLSearchParams(location.search).get("transport");
-const choice = asked in CHOICES ? asked : "upgrade";
-const socket = io("/chat", { transports: CHOICES[choice] });
+const { element, avatar, hue } = shell;
+const socket = io("/chat", shell.options());
+shell.watch(socket);
 
 let me; // the chosen name
 let joined = false; // the server knows it
 
-// Connection.
+// Who is here.
 
-function showState(state) {
-  $("status").dataset.state = state;
-  $("state").textContent = state;
-}
-
-function showTransport() {
-  const { name } = socket.io.engine.transport;
-  $("transport").textContent = name;
-  $("upgraded").hidden = name === CHOICES[choice][0];
-}
-
-function showOnline(count) {
-  $("online").textContent = count;
-}
+const users = new Map(); // id to name; as many as are listed
 
 function join() {
   if (!me || !socket.connected) return;
-  socket.emit("add user", me, ({ numUsers }) => {
+  socket.emit("add user", me, (welcome) => {
     joined = true;
-    showOnline(numUsers);
+    users.clear();
+    users.set(socket.id, me);
+    for (const { id, name } of welcome.users) users.set(id, name);
+    showUsers(welcome.numUsers);
     updateSend();
   });
 }
 
-socket.on("connect", () => {
-  showState("connected");
-  showTransport();
-  socket.io.engine.on("upgrade", showTransport);
-  join();
+socket.on("user.add", ({ id, name, numUsers }) => {
+  if (users.size < USERS_LISTED_MAX) users.set(id, name);
+  showUsers(numUsers);
+  addNotice(name, " joined");
 });
+
+socket.on("user.remove", ({ id, numUsers }) => {
+  const name = users.get(id);
+  users.delete(id);
+  setTyping({ id }, false);
+  showUsers(numUsers);
+  if (name !== undefined) addNotice(name, " left");
+});
+
+/** The list: first oneself, then the others by their names. */
+function showUsers(count) {
+  $("online").textContent = count;
+  const others = [...users].filter(([id]) => id !== socket.id);
+  others.sort(([, a], [, b]) => a.localeCompare(b));
+  const entries = others.map(([id, name]) => userEntry(id, name));
+  if (users.has(socket.id)) {
+    const own = userEntry(socket.id, me);
+    own.append(element("span", "soft", "you"));
+    entries.unshift(own);
+  }
+  $("users").replaceChildren(...entries);
+  const unlisted = count - users.size;
+  $("unlisted").hidden = unlisted <= 0;
+  $("unlisted").textContent = `and ${unlisted} more`;
+}
+
+// On a wide screen the list is always shown; on a narrow one it opens.
+const wide = matchMedia("(min-width: 900px)");
+wide.onchange = () => {
+  $("people").hidePopover();
+  $("online-button").disabled = wide.matches;
+};
+wide.onchange();
+
+function userEntry(id, name) {
+  const entry = element("li");
+  entry.dataset.id = id;
+  entry.append(avatar(name), element("span", "name", name));
+  return entry;
+}
+
+socket.on("connect", join);
 
 socket.on("disconnect", () => {
   joined = false;
-  showState("disconnected");
+  users.clear();
+  showUsers(0);
   typists.clear();
   showTypists();
   updateSend();
 });
-
-socket.on("connect_error", () => showState("reconnecting"));
-socket.io.on("reconnect_attempt", () => showState("reconnecting"));
 
 // Conversation.
 
@@ -100,13 +126,10 @@ socket.on("chat message", ({ from, text }) => {
 });
 
 socket.on("chat image", ({ from, type, bytes }) => {
-  if (!IMAGE_TYPES.includes(type)) {
-    addNotice(from, " sent a file that this page does not show");
-    return;
-  }
+  if (!IMAGE_TYPES.includes(type)) return;
   const image = element("img");
   image.src = URL.createObjectURL(new Blob([bytes], { type }));
-  image.alt = `Image from ${from}`;
+  image.alt = `Image from ${from.name}`;
   const pinned = isPinned();
   image.onload = () => {
     if (pinned) scrollToLatest();
@@ -125,24 +148,6 @@ socket.on("chat image", ({ from, type, bytes }) => {
   addMessage(from, bubble);
 });
 
-socket.on("user joined", ({ name, numUsers }) => {
-  showOnline(numUsers);
-  addNotice(name, " joined");
-});
-
-socket.on("user left", ({ name, numUsers }) => {
-  showOnline(numUsers);
-  setTyping(name, false);
-  addNotice(name, " left");
-});
-
-function element(tag, className = "", text = "") {
-  const made = document.createElement(tag);
-  made.className = className;
-  made.textContent = text;
-  return made;
-}
-
 function addNotice(name, text) {
   const entry = element("li", "notice", text);
   entry.prepend(element("b", "", name));
@@ -151,17 +156,13 @@ function addNotice(name, text) {
 
 function addMessage(from, bubble) {
   const entry = element("li", "message");
-  const first = $("log").lastElementChild?.dataset.from !== from;
-  const own = from === me;
-  entry.dataset.from = from;
+  const first = $("log").lastElementChild?.dataset.from !== from.id;
+  const own = from.id === socket.id;
+  entry.dataset.from = from.id;
   entry.classList.toggle("first", first);
   entry.classList.toggle("own", own);
-  entry.style.setProperty("--hue", hue(from));
-  if (first && !own) {
-    const avatar = element("span", "avatar", [...from][0]?.toUpperCase());
-    avatar.ariaHidden = "true";
-    entry.append(avatar, element("span", "from", from));
-  }
+  entry.style.setProperty("--hue", hue(from.name));
+  if (first && !own) entry.append(avatar(from.name), element("span", "from", from.name));
   const time = element("time", "", new Date().toLocaleTimeString([], { timeStyle: "short" }));
   bubble.append(time);
   entry.append(bubble);
@@ -193,13 +194,6 @@ function scrollToLatest() {
   $("latest").hidden = true;
 }
 
-/** A colour that a name always has, as an angle. */
-function hue(name) {
-  let sum = 0;
-  for (const char of name) sum = (sum * 31 + char.codePointAt(0)) % 360;
-  return sum;
-}
-
 $("latest").onclick = scrollToLatest;
 $("scroll").onscroll = () => {
   if (isPinned()) $("latest").hidden = true;
@@ -207,20 +201,23 @@ $("scroll").onscroll = () => {
 
 // Who types.
 
-const typists = new Map(); // name to the timer that forgets it
+const typists = new Map(); // id to {name, timer}; the timer forgets them
 let typingTimer;
 
-socket.on("typing", ({ name, typing }) => setTyping(name, typing));
+socket.on("typing", ({ from, typing }) => setTyping(from, typing));
 
-function setTyping(name, typing) {
-  clearTimeout(typists.get(name));
-  typists.delete(name);
-  if (typing) typists.set(name, setTimeout(() => setTyping(name, false), TYPING_SHOWN_MS));
+function setTyping({ id, name }, typing) {
+  clearTimeout(typists.get(id)?.timer);
+  typists.delete(id);
+  if (typing) {
+    const timer = setTimeout(() => setTyping({ id }, false), TYPING_SHOWN_MS);
+    typists.set(id, { name, timer });
+  }
   showTypists();
 }
 
 function showTypists() {
-  const names = [...typists.keys()];
+  const names = [...typists.values()].map(({ name }) => name);
   for (const dot of $("typing").querySelectorAll("i")) dot.hidden = !names.length;
   let text = "";
   if (names.length === 1) text = `${names[0]} is typing`;
@@ -361,8 +358,6 @@ $("welcome").onclose = () => {
   else $("welcome").showModal();
 };
 
-document.querySelector(`[data-choice="${choice}"]`).ariaCurrent = "page";
-$("transport").textContent = CHOICES[choice][0];
 $("name").value = sessionStorage.getItem("name") ?? "";
 $("welcome").showModal();
 $("name").select();
