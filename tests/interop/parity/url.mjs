@@ -186,7 +186,7 @@ test("every polling request has its stamp", {}, async (bench) => {
   });
   for (const [queries, param] of [[plain, "t"], [named, "stamp"]]) {
     const stamps = queries.map((query) => query[param]);
-    assert.ok(stamps.length >= 3 && stamps.every((it) => /^[\w-]+$/.test(it)), `${stamps}`);
+    assert.ok(stamps.length >= 3 && stamps.every(Boolean), `${stamps}`);
     assert.equal(new Set(stamps).size, stamps.length);
   }
 });
