@@ -265,8 +265,8 @@ inPage("auth is read again at each connection", async () => {
   plainly.auth.n = 6;
   await lose(plainly);
   await next(plainly, "connect");
-  return [counted, plainly].map((it) => ask(it, "handshake"))
-    .reduce(async (list, it) => [...await list, (await it)[0].auth], []);
+  const answers = await Promise.all([counted, plainly].map((it) => ask(it, "handshake")));
+  return answers.map(([{ auth }]) => auth);
 }, [{ n: 2 }, { n: 6 }]);
 
 inPage("a parser of the application's own", async () => {
@@ -299,12 +299,20 @@ inPage("a parser of the application's own", async () => {
   return ask(socket, "message-with-ack", "soft", { deep: ["é"] });
 }, ["SOFT", { deep: ["É"] }]);
 
-inPage("a polling answer may be cut anywhere", async () => {
-  const socket = await enter("/", { upgrade: false });
-  socket.emit("message", "é👍", bytesOf(1), "世界");
-  const [first, bytes, last] = await next(socket, "message-back");
-  return [first, plain(bytes), last];
-}, ["é👍", [1], "世界"]);
+for (const transport of ["polling", "websocket"]) {
+  test(`bytes may come one by one, over ${transport}`, {}, async (bench) => {
+    await bench.run(async (transport) => {
+      globalThis.socket = await enter("/", { transports: [transport] });
+    }, transport);
+    bench.proxy.throttle(1);
+    const found = await bench.run(async () => {
+      socket.emit("message", "é👍", bytesOf(1), "世界");
+      const [first, bytes, last] = await next(socket, "message-back");
+      return [first, plain(bytes), last];
+    });
+    assert.deepEqual(found, ["é👍", [1], "世界"]);
+  });
+}
 
 test("the server offers no upgrade", { server: { FX_NO_UPGRADES: "1" } }, async (bench) => {
   const found = await bench.run(async () => {

@@ -68,7 +68,7 @@ for (const transport of TRANSPORTS) {
       const [ended, kept] = [
         await enter("/", { ...options, closeOnBeforeunload: true }), await enter("/", options),
       ];
-      const heard = [...[ended, kept].map((it) => record(it, "disconnect", "connect_error"))];
+      const heard = [ended, kept].map((it) => record(it, "disconnect", "connect_error"));
       const { id } = ended;
       await ask(ended, "id");
       dispatchEvent(new Event("beforeunload"));
