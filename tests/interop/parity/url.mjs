@@ -112,7 +112,6 @@ inPage("a namespace taken, forceNew and multiplex ask for another connection", a
     custom: custom.io === root.io,
     again: io({ autoConnect: false }).io === root.io,
     forceNew: io("/a", { forceNew: true, autoConnect: false }).io === root.io,
-    old: io("/b", { "force new connection": true, autoConnect: false }).io === root.io,
     multiplex: io("/c", { multiplex: false, autoConnect: false }).io === root.io,
     path: io("/d", { path: "/other", autoConnect: false }).io === root.io,
     host: io(`http://localhost:${location.port}/e`, { autoConnect: false }).io === root.io,
@@ -120,7 +119,7 @@ inPage("a namespace taken, forceNew and multiplex ask for another connection", a
     scheme: io(`ws://${location.host}/g`, { autoConnect: false }).io === root.io,
   };
 }, {
-  custom: true, again: false, forceNew: false, old: false, multiplex: false, path: false,
+  custom: true, again: false, forceNew: false, multiplex: false, path: false,
   host: false, query: true, scheme: false,
 });
 
