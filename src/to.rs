@@ -193,7 +193,8 @@ impl<'a, A: App> Io<'a, A> {
         self.desk.outbox.once(self.namespace, after, Box::new(run))
     }
 
-    /// Calls `run` again and again, every `period` (at least 1 ms), with this namespace.
+    /// Calls `run` again and again, `period` (at least 1 ms) after it was called last, with this
+    /// namespace: a turn that is late moves the later ones, and none is made up for.
     pub fn set_interval<F>(&self, period: Duration, run: F) -> TimerId
     where
         F: for<'b> FnMut(&mut A, Io<'b, A>) + Send + 'static,

@@ -236,7 +236,8 @@ impl<A: App> Crank<A> {
         id
     }
 
-    /// Calls `run` again and again, every `period` (at least 1 ms), with the namespace `/`.
+    /// Calls `run` again and again, `period` (at least 1 ms) after it was called last, with the
+    /// namespace `/`: a turn that is late moves the later ones, and none is made up for.
     pub fn set_interval<F>(&mut self, period: Duration, run: F) -> TimerId
     where
         F: for<'b> FnMut(&mut A, Io<'b, A>) + Send + 'static,
