@@ -54,8 +54,9 @@ export class Decoder extends Emitter {
     if (attachments.length < count) return;
     this.destroy();
     const type = count ? kind - BINARY : +kind;
-    const data = json ? JSON.parse(json, count && ((key, value) =>
-      value?._placeholder === true ? attachments[value.num] ?? fail() : value)) : undefined;
+    const attach = (key, value) =>
+      value?._placeholder === true ? attachments[value.num] ?? fail() : value;
+    const data = json ? JSON.parse(json, count && attach) : undefined;
     if (Array.isArray(data) !== isEventOrAck(type)) fail();
     // The name of an event is a string or a number.
     if (type === EVENT && (!/^[sn]/.test(typeof data[0]) || isReserved(data[0]))) fail();

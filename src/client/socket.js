@@ -17,7 +17,7 @@ export class Socket extends Emitter {
   recovered = false;
   receiveBuffer = []; // events that came before the answer to CONNECT
   sendBuffer = []; // packets that wait for it
-  _catchAlls = FULL && { Any: [], AnyOutgoing: [] };
+  _catchAlls = FULL && [[], []]; // who hears all that arrives, and all that leaves
   _opts;
   #acks = new Map();
   #ackId = 0;
@@ -167,7 +167,7 @@ export class Socket extends Emitter {
   }
 
   #deliver(data) {
-    if (FULL) callAll(this._catchAlls.Any, this, data);
+    if (FULL) callAll(this._catchAlls[0], this, data);
     this._fire(...data);
     // With recovery on, the server adds an offset to each event.
     if (this.#pid && typeof data.at(-1) === "string") this.#offset = data.at(-1);
@@ -200,7 +200,7 @@ export class Socket extends Emitter {
   }
 
   #sendEvent(packet) {
-    if (FULL) callAll(this._catchAlls.AnyOutgoing, this, packet.data);
+    if (FULL) callAll(this._catchAlls[1], this, packet.data);
     this.#send(packet);
   }
 
@@ -242,26 +242,25 @@ if (FULL) Object.assign(own, {
   },
 });
 
-// onAny, prependAny, offAny, listenersAny: who hears all that arrives; with `Outgoing`, all that
-// leaves.
-if (FULL) for (const suffix of ["Any", "AnyOutgoing"]) {
+// onAny, prependAny, offAny, listenersAny; and the same with Outgoing.
+if (FULL) ["Any", "AnyOutgoing"].forEach((suffix, which) => {
   Object.assign(own, {
     ["on" + suffix](listener) {
-      this._catchAlls[suffix].push(listener);
+      this._catchAlls[which].push(listener);
       return this;
     },
     ["prepend" + suffix](listener) {
-      this._catchAlls[suffix].unshift(listener);
+      this._catchAlls[which].unshift(listener);
       return this;
     },
     ["off" + suffix](listener) {
-      const listeners = this._catchAlls[suffix];
-      this._catchAlls[suffix] = listeners.filter((it, index) =>
+      const listeners = this._catchAlls[which];
+      this._catchAlls[which] = listeners.filter((it, index) =>
         listener && index !== listeners.indexOf(listener));
       return this;
     },
     ["listeners" + suffix]() {
-      return this._catchAlls[suffix];
+      return this._catchAlls[which];
     },
   });
-}
+});

@@ -123,8 +123,9 @@
       if (attachments.length < count) return;
       this.destroy();
       const type = count ? kind - BINARY : +kind;
-      const data = json ? JSON.parse(json, count && ((key, value) =>
-        value?._placeholder === true ? attachments[value.num] ?? fail() : value)) : undefined;
+      const attach = (key, value) =>
+        value?._placeholder === true ? attachments[value.num] ?? fail() : value;
+      const data = json ? JSON.parse(json, count && attach) : undefined;
       if (Array.isArray(data) !== isEventOrAck(type)) fail();
       // The name of an event is a string or a number.
       if (type === EVENT && (!/^[sn]/.test(typeof data[0]) || isReserved(data[0]))) fail();
@@ -667,7 +668,7 @@
     recovered = false;
     receiveBuffer = []; // events that came before the answer to CONNECT
     sendBuffer = []; // packets that wait for it
-    _catchAlls = { Any: [], AnyOutgoing: [] };
+    _catchAlls = [[], []]; // who hears all that arrives, and all that leaves
     _opts;
     #acks = new Map();
     #ackId = 0;
@@ -817,7 +818,7 @@
     }
 
     #deliver(data) {
-      callAll(this._catchAlls.Any, this, data);
+      callAll(this._catchAlls[0], this, data);
       this._fire(...data);
       // With recovery on, the server adds an offset to each event.
       if (this.#pid && typeof data.at(-1) === "string") this.#offset = data.at(-1);
@@ -850,7 +851,7 @@
     }
 
     #sendEvent(packet) {
-      callAll(this._catchAlls.AnyOutgoing, this, packet.data);
+      callAll(this._catchAlls[1], this, packet.data);
       this.#send(packet);
     }
 
@@ -892,29 +893,28 @@
     },
   });
 
-  // onAny, prependAny, offAny, listenersAny: who hears all that arrives; with `Outgoing`, all that
-  // leaves.
-  for (const suffix of ["Any", "AnyOutgoing"]) {
+  // onAny, prependAny, offAny, listenersAny; and the same with Outgoing.
+  ["Any", "AnyOutgoing"].forEach((suffix, which) => {
     Object.assign(own, {
       ["on" + suffix](listener) {
-        this._catchAlls[suffix].push(listener);
+        this._catchAlls[which].push(listener);
         return this;
       },
       ["prepend" + suffix](listener) {
-        this._catchAlls[suffix].unshift(listener);
+        this._catchAlls[which].unshift(listener);
         return this;
       },
       ["off" + suffix](listener) {
-        const listeners = this._catchAlls[suffix];
-        this._catchAlls[suffix] = listeners.filter((it, index) =>
+        const listeners = this._catchAlls[which];
+        this._catchAlls[which] = listeners.filter((it, index) =>
           listener && index !== listeners.indexOf(listener));
         return this;
       },
       ["listeners" + suffix]() {
-        return this._catchAlls[suffix];
+        return this._catchAlls[which];
       },
     });
-  }
+  });
 
   // The browser's own timers, in case a test replaces the global ones.
 
