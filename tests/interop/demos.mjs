@@ -13,8 +13,12 @@
  * Content-Security-Policy among them. It must be empty when a case ends: one that causes errors
  * on purpose empties it. Nothing sleeps: all wait for a condition.
  *
+ * The demos run beside each other, the cases of one after the other; one whose module exports
+ * `isAlone` waits until the others are through.
+ *
  * Optional: CHROMIUM (its path), CASES (a regular expression of case names), CLIENT=official (the
- * official client takes the place of /socket.io/socket.io.js), SCREENSHOT_DIR.
+ * official client takes the place of /socket.io/socket.io.js), LANES (demos at a time),
+ * SCREENSHOT_DIR.
  */
 import assert from "node:assert/strict";
 import { readFileSync, readdirSync } from "node:fs";
@@ -26,7 +30,7 @@ const require = createRequire(import.meta.url);
 const { chromium } = require("playwright-core");
 
 const { EMIO_URL, CHROMIUM = "/usr/bin/chromium", CASES = "", SCREENSHOT_DIR } = process.env;
-const { CLIENT = "emio" } = process.env;
+const { CLIENT = "emio", LANES = 3 } = process.env;
 if (!EMIO_URL) {
   console.error("EMIO_URL must name the demo site, as in http://127.0.0.1:3000");
   process.exit(1);
@@ -57,11 +61,8 @@ function officialClient() {
 const client = CLIENT === "official" ? officialClient() : undefined;
 const browser = await chromium.launch({ executablePath: CHROMIUM, args: CHROMIUM_FLAGS });
 
-/** What the windows of the running case complained about. */
-let windows = [];
-
-/** Opens windows that look as `screen` says. */
-function opener(screen = {}) {
+/** Opens windows that look as `screen` says, and adds them to those of the running case. */
+function opener(windows, screen = {}) {
   return async (path, options = {}) => {
     const context = await browser.newContext({ ...screen, ...options });
     context.setDefaultTimeout(10_000);
@@ -75,24 +76,27 @@ function opener(screen = {}) {
     page.on("console", (message) => {
       if (message.type() === "error") errors.push(message.text());
     });
-    windows.push({ path, errors });
+    windows.push({ path, context, errors });
     await page.goto(SITE + path);
     return { page, context, errors };
   };
 }
 
-const cases = [];
+const demos = [];
 
 for (const file of readdirSync(new URL("demos", import.meta.url)).sort()) {
   if (!file.endsWith(".mjs")) continue;
   const demo = file.slice(0, -".mjs".length);
   const module = await import(`./demos/${file}`);
+  const cases = [];
+  const windows = [];
+  demos.push({ cases, windows, isAlone: module.isAlone });
   const test = (name, run) => cases.push({ name: `${demo}: ${name}`, run });
-  module.cases({ test, openPage: opener(), site: SITE, assert });
+  module.cases({ test, openPage: opener(windows), site: SITE, assert });
   if (!SCREENSHOT_DIR || !module.screenshot) continue;
   for (const [name, screen] of SCREENS) {
     test(`screenshot ${name}`, async () => {
-      const taken = await module.screenshot({ openPage: opener(screen), site: SITE });
+      const taken = await module.screenshot({ openPage: opener(windows, screen), site: SITE });
       const pages = [taken].flat().map((it) => it.page ?? it);
       for (const [index, page] of pages.entries()) {
         const number = index ? `-${index + 1}` : "";
@@ -104,8 +108,7 @@ for (const file of readdirSync(new URL("demos", import.meta.url)).sort()) {
 }
 
 /** Runs one case; whatever it leaves open is closed before the next. */
-async function runCase({ name, run }) {
-  windows = [];
+async function runCase({ name, run }, windows) {
   let timer;
   const late = new Promise((_, reject) => {
     timer = setTimeout(() => reject(new Error("took too long")), CASE_MS_MAX);
@@ -124,14 +127,24 @@ async function runCase({ name, run }) {
     return "failed";
   } finally {
     clearTimeout(timer);
-    await Promise.all(browser.contexts().map((context) => context.close()));
+    await Promise.all(windows.splice(0).map(({ context }) => context.close()));
   }
 }
 
 const counts = { passed: 0, failed: 0, skipped: 0 };
-for (const it of cases.filter(({ name }) => new RegExp(CASES).test(name))) {
-  counts[await runCase(it)]++;
+
+/** Runs one demo after the other, until there is none left. */
+async function runLane(left) {
+  for (let demo; (demo = left.shift()); ) {
+    for (const it of demo.cases.filter(({ name }) => new RegExp(CASES).test(name))) {
+      counts[await runCase(it, demo.windows)]++;
+    }
+  }
 }
+
+const together = demos.filter(({ isAlone }) => !isAlone);
+await Promise.all(Array.from({ length: Number(LANES) }, () => runLane(together)));
+await runLane(demos.filter(({ isAlone }) => isAlone));
 await browser.close();
 console.log(`${counts.passed} passed, ${counts.failed} failed, ${counts.skipped} skipped`);
 process.exit(counts.failed || !counts.passed ? 1 : 0);

@@ -239,7 +239,7 @@ export function cases({ test, openPage, assert }) {
     const server = new Demo(await freePort(), folder);
     try {
       await server.start();
-      assert.match(server.said, /cannot be used: unable to open database file/);
+      await server.says(/cannot be used: unable to open database file/);
       const { context } = await openPage("/");
       const page = await context.newPage();
       await page.goto(server.url + PATH);
@@ -277,6 +277,12 @@ class Demo {
         });
       }
     });
+  }
+
+  /** Waits for words of it; what it says comes from two pipes, in no order. */
+  async says(wanted) {
+    const { stdout, stderr } = this.child;
+    while (!wanted.test(this.said)) await Promise.race([once(stdout, "data"), once(stderr, "data")]);
   }
 
   /** Ends it as a service is ended, and returns its exit code. */

@@ -6,6 +6,9 @@ async function openInside(openPage, options, path = "/inside/") {
   return opened;
 }
 
+/** Its figures are those of the whole server. */
+export const isAlone = true;
+
 export function cases({ test, openPage, assert }) {
   test("figures arrive, once a second, and are drawn", async () => {
     const { page } = await openInside(openPage);
