@@ -82,6 +82,8 @@ pub enum Op {
 pub struct Flags {
     /// Dropped for receivers that could not be written to at once.
     pub is_volatile: bool,
+    /// Not sent again to receivers that lost their connection and come back (`Config::recovery`).
+    pub is_unlogged: bool,
     /// A polling answer that carries it need not be compressed because of it.
     pub is_incompressible: bool,
     /// Not for other nodes of a cluster, once there are any.

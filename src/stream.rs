@@ -46,7 +46,8 @@
 //! lost: [`Error::Aborted`]. A stream is a pair of directions. As in the package the end of one
 //! ends the other, unless the side that made the stream said `allowHalfOpen`. The package's
 //! `destroy()` tells this side nothing: a stream of which nothing is heard any more ends by
-//! [`Limits::idle_timeout`].
+//! [`Limits::idle_timeout`]. A client that comes back with its state (`Config::recovery`) comes
+//! without its streams, and is sent nothing again that was about them, [`emit`] included.
 //!
 //! # The protocol
 //!
@@ -75,15 +76,14 @@ use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde::{
     Deserialize, Deserializer, Serialize, Serializer,
-    de::Error as _,
+    de::{DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor},
     ser::{Error as _, SerializeMap as _},
 };
-use serde_json::Value;
 
 use crate::{
     app::App,
     args::{Args, FromArgs, OwnedArgs},
-    codec::json::{Bytes, Error as ArgsError},
+    codec::json::{self, Bytes, Error as ArgsError},
     hub::AckError,
     op::{Flags, Target},
     outbox::Asking,
@@ -301,10 +301,16 @@ pub fn emit_with_ack<A, E, T, F>(
     let then = Box::new(
         move |app: &mut A, socket: Socket<'_, A>, answer: Result<Args<'_>, AckError>| {
             let answer = answer.and_then(|args| {
-                for stream in announced(args, ANSWERED_MAX) {
+                let streams = announced(args, ANSWERED_MAX);
+                for stream in &streams {
                     stream.ask(&socket, Op::Open(stream.clone(), Side::Client));
                 }
-                T::from_args(&args).map_err(|_| AckError::Mismatch)
+                T::from_args(&args).map_err(|_| {
+                    for stream in &streams {
+                        stream.fail(&socket, "the answer was not handled");
+                    }
+                    AckError::Mismatch
+                })
             });
             then(app, socket, answer);
         },
@@ -320,7 +326,12 @@ where
     let written = OwnedArgs::write(args).and_then(|args| args.as_args().after(event));
     let (to, args) = (Target::Socket(socket.key), Announcement(written));
     let outbox = socket.desk.outbox;
-    outbox.emit(to, ANNOUNCE, &args, Flags::default(), asking);
+    // Its streams end with the connection: who comes back would wait for them in vain.
+    let flags = Flags {
+        is_unlogged: true,
+        ..Flags::default()
+    };
+    outbox.emit(to, ANNOUNCE, &args, flags, asking);
 }
 
 /// The arguments of `$stream`; what could not be written fails as that of any event does.
@@ -341,7 +352,7 @@ impl Serialize for Stream {
         object.serialize_entry(ANNOUNCE, &*self.id)?;
         if self.is_half_open {
             let options = BTreeMap::from([(HALF_OPEN, true)]);
-            object.serialize_entry("options", &options)?;
+            object.serialize_entry(OPTIONS, &options)?;
         }
         object.end()
     }
@@ -349,24 +360,15 @@ impl Serialize for Stream {
 
 impl<'de> Deserialize<'de> for Stream {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Stream, D::Error> {
-        let value = Value::deserialize(deserializer)?;
-        Stream::of(&value).ok_or_else(|| D::Error::custom("not a stream"))
-    }
-}
-
-impl Stream {
-    fn of(value: &Value) -> Option<Stream> {
-        let id = value.get(ANNOUNCE)?.as_str()?;
-        let options = value.get("options");
-        let option = |name| options.and_then(|options| options.get(name));
-        let chunk_bytes = option("highWaterMark").and_then(Value::as_u64);
-        (!id.is_empty() && id.len() <= ID_BYTES_MAX).then(|| Stream {
-            id: id.into(),
-            is_half_open: option(HALF_OPEN).and_then(Value::as_bool) == Some(true),
-            chunk_bytes: chunk_bytes.map_or(CHUNK_BYTES, |bytes| {
-                u32::try_from(bytes).unwrap_or(u32::MAX).max(1)
-            }),
-        })
+        let mut streams = Vec::new();
+        let streams_max = 0;
+        let search = Search {
+            streams: &mut streams,
+            streams_max,
+        };
+        let seen = search.deserialize(deserializer)?;
+        let stream = streams.pop().filter(|_| matches!(seen, Seen::Stream));
+        stream.ok_or_else(|| D::Error::custom("not a stream"))
     }
 }
 
@@ -437,29 +439,197 @@ pub(crate) type Then<A> = Box<dyn for<'a> FnOnce(&mut A, Socket<'a, A>, Result<(
 /// The streams that arguments announce, in their order; not more than `max` and one.
 pub(crate) fn announced(args: Args<'_>, max: usize) -> Vec<Stream> {
     let mut streams = Vec::new();
-    // Few events are of streams; values cost more than a look.
+    // Few events are of streams; reading costs more than a look.
     if args.raw().contains(ANNOUNCE) {
-        for value in args.values() {
-            find(&value, max, &mut streams);
+        for text in json::elements(args.raw()) {
+            let left = max.saturating_sub(streams.len());
+            streams.extend(json::read_seeded(text, Announced(left)).unwrap_or_default());
+            if streams.len() > max {
+                break;
+            }
         }
     }
     streams
 }
 
-/// Recurses as deep as `Config::json_depth_max`.
-fn find(value: &Value, max: usize, streams: &mut Vec<Stream>) {
-    if streams.len() > max {
-        return;
+/// All streams in a value, but not more than so many and one.
+#[derive(Clone, Copy)]
+struct Announced(usize);
+
+impl<'de> DeserializeSeed<'de> for Announced {
+    type Value = Vec<Stream>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Vec<Stream>, D::Error> {
+        let mut streams = Vec::new();
+        let search = Search {
+            streams: &mut streams,
+            streams_max: self.0,
+        };
+        search.deserialize(deserializer)?;
+        Ok(streams)
     }
-    match value {
-        Value::Object(members) if members.contains_key(ANNOUNCE) => {
-            streams.extend(Stream::of(value));
+}
+
+/// Walks over a value and keeps nothing of it but its streams: a tree of it may take a hundred
+/// times the bytes of its text. Recurses as deep as `Config::json_depth_max`.
+struct Search<'a> {
+    streams: &'a mut Vec<Stream>,
+    streams_max: usize,
+}
+
+/// What a value is, as far as it may be a part of a stream.
+enum Seen {
+    Stream,
+    /// An object that is none; what it says in case that it is a stream's options.
+    Options(Options),
+    /// Text that may be an id.
+    Id(Arc<str>),
+    Flag(bool),
+    Number(u64),
+    Other,
+}
+
+#[derive(Clone, Copy)]
+struct Options {
+    is_half_open: bool,
+    chunk_bytes: u32,
+}
+
+/// The member of an object, as far as it may be a stream, or its options.
+enum Member {
+    Announce,
+    Options,
+    HalfOpen,
+    ChunkBytes,
+    Other,
+}
+
+impl<'de> DeserializeSeed<'de> for Search<'_> {
+    type Value = Seen;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Seen, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Search<'_> {
+    type Value = Seen;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Seen, E> {
+        Ok(Seen::Other)
+    }
+
+    fn visit_bool<E>(self, flag: bool) -> Result<Seen, E> {
+        Ok(Seen::Flag(flag))
+    }
+
+    fn visit_u64<E>(self, number: u64) -> Result<Seen, E> {
+        Ok(Seen::Number(number))
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Seen, E> {
+        Ok(Seen::Other)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Seen, E> {
+        Ok(Seen::Other)
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Seen, E> {
+        Ok(match text.len() {
+            1..=ID_BYTES_MAX => Seen::Id(text.into()),
+            _ => Seen::Other,
+        })
+    }
+
+    fn visit_seq<S: SeqAccess<'de>>(self, mut seq: S) -> Result<Seen, S::Error> {
+        let Search {
+            streams,
+            streams_max,
+        } = self;
+        loop {
+            let search = Search {
+                streams: &mut *streams,
+                streams_max,
+            };
+            if seq.next_element_seed(search)?.is_none() {
+                return Ok(Seen::Other);
+            }
         }
-        Value::Object(members) => {
-            members.values().for_each(|value| find(value, max, streams));
+    }
+
+    fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Seen, M::Error> {
+        let Search {
+            streams,
+            streams_max,
+        } = self;
+        let before = streams.len();
+        let none = Options {
+            is_half_open: false,
+            chunk_bytes: CHUNK_BYTES,
+        };
+        let (mut id, mut options, mut own) = (None, none, none);
+        while let Some(member) = map.next_key()? {
+            let search = Search {
+                streams: &mut *streams,
+                streams_max,
+            };
+            match (member, map.next_value_seed(search)?) {
+                (Member::Announce, seen) => id = Some(seen),
+                (Member::Options, Seen::Options(seen)) => options = seen,
+                (Member::HalfOpen, Seen::Flag(flag)) => own.is_half_open = flag,
+                (Member::ChunkBytes, Seen::Number(bytes)) => {
+                    own.chunk_bytes = u32::try_from(bytes).unwrap_or(u32::MAX).max(1);
+                }
+                _ => {}
+            }
         }
-        Value::Array(values) => values.iter().for_each(|value| find(value, max, streams)),
-        _ => {}
+        let Some(id) = id else {
+            return Ok(Seen::Options(own));
+        };
+        // Nothing in a stream is another one.
+        streams.truncate(before);
+        let Seen::Id(id) = id else {
+            return Ok(Seen::Other);
+        };
+        if streams.len() <= streams_max {
+            streams.push(Stream {
+                id,
+                is_half_open: options.is_half_open,
+                chunk_bytes: options.chunk_bytes,
+            });
+        }
+        Ok(Seen::Stream)
+    }
+}
+
+impl<'de> Deserialize<'de> for Member {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Member, D::Error> {
+        struct Name;
+
+        impl Visitor<'_> for Name {
+            type Value = Member;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("the name of a member")
+            }
+
+            fn visit_str<E>(self, name: &str) -> Result<Member, E> {
+                Ok(match name {
+                    ANNOUNCE => Member::Announce,
+                    OPTIONS => Member::Options,
+                    HALF_OPEN => Member::HalfOpen,
+                    "highWaterMark" => Member::ChunkBytes,
+                    _ => Member::Other,
+                })
+            }
+        }
+
+        deserializer.deserialize_identifier(Name)
     }
 }
 
@@ -502,25 +672,24 @@ fn chunk(args: Args<'_>) -> Result<Bytes, Error> {
 
 /// An argument as text, whatever it is, cut at `bytes_max`.
 fn text(args: Args<'_>, index: usize, bytes_max: usize) -> Box<str> {
-    let mut text = match args.get::<Value>(index) {
-        Ok(Value::String(text)) => text,
-        Ok(value) => value.to_string(),
-        Err(_) => "undefined".to_owned(),
-    };
+    let raw = json::elements(args.raw()).nth(index);
+    let raw = raw.unwrap_or("undefined");
+    let unquoted = raw.starts_with('"').then(|| args.get::<String>(index));
+    let unquoted = unquoted.and_then(Result::ok);
+    let text = unquoted.as_deref().unwrap_or(raw);
     let mut end = text.len().min(bytes_max);
     while !text.is_char_boundary(end) {
         end -= 1;
     }
-    text.truncate(end);
-    text.into()
+    text[..end].into()
 }
 
 /// What the answer to one of our chunks says: nothing, or what was wrong with it.
 pub(crate) fn verdict(answer: Result<Args<'_>, AckError>) -> Result<(), Error> {
     match answer {
-        Ok(args) => match args.get::<Option<Value>>(0) {
-            Ok(Some(_)) => Err(Error::Remote(text(args, 0, MESSAGE_BYTES_MAX))),
-            _ => Ok(()),
+        Ok(args) => match json::elements(args.raw()).next() {
+            None | Some("null") => Ok(()),
+            Some(_) => Err(Error::Remote(text(args, 0, MESSAGE_BYTES_MAX))),
         },
         Err(AckError::Timeout) => Err(Error::Idle),
         Err(AckError::Disconnected) => Err(Error::Aborted),
@@ -534,6 +703,7 @@ pub(crate) const CHUNK: &str = "$stream-write";
 pub(crate) const END: &str = "$stream-end";
 pub(crate) const ERROR: &str = "$stream-error";
 
+const OPTIONS: &str = "options";
 const HALF_OPEN: &str = "allowHalfOpen";
 
 /// A UUID has 36.

@@ -13,7 +13,7 @@ use std::{
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use emio::{
-    AckError, Bytes, Cause, Config, Crank, Overflow, Peer, Problem, Socket,
+    AckError, Args, Bytes, Cause, Config, Crank, Overflow, Peer, Problem, Socket,
     stream::{self, Error, Flow, Limits, Next, Read, Stream},
 };
 use serde::Deserialize;
@@ -1183,4 +1183,152 @@ fn a_stream_is_a_plain_value() {
     is_send(&stream);
     let _: fn(&Stream, &Peer<'_, ()>) = |stream, socket| stream.resume(socket);
     assert_eq!(Limits::default().idle_timeout, Duration::from_secs(120));
+}
+
+// ---- what a client may cost ----------------------------------------------------------------------
+
+#[test]
+fn a_packet_of_many_values_costs_no_more_than_its_bytes() {
+    let many = vec!["{\"\":0}"; 140_000].join(",");
+    let stream = placed("s");
+    for packet in [
+        format!("2[\"$stream\",\"nobody\",{stream},[{many}]]"),
+        format!("2[\"$stream\",\"up\",{{\"$stream\":\"s\",\"options\":[{many}]}}]"),
+        format!("2[\"resume\",[{many}]]"),
+        format!("2[\"$stream-read\",[{many}]]"),
+        format!("2[\"$stream-error\",\"s\",[{many}]]"),
+    ] {
+        let mut party = Party::new(streamer);
+        let (guest, _) = party.enter(Via::WebSocket);
+        let client = party.client(&guest);
+        let packet = text(&format!("4{packet}"));
+        party.received(client).clear();
+        let before = HELD.get();
+        PEAK.set(before);
+        party.send(client, &packet);
+        let peak = PEAK.get() - before;
+        assert!(peak < 4 * 1024 * 1024, "{peak} bytes");
+    }
+}
+
+#[test]
+fn a_writer_that_is_always_ready_does_not_stop_the_loop() {
+    let mut party = Party::new(|io| {
+        io.on_stream("down", |_, socket, (file,): (Stream,)| {
+            let (it, mut asked) = (file.clone(), 0);
+            let next = move |_: &mut Log, socket: Socket<'_, Log>| {
+                asked += 1;
+                assert!(asked < 1_000_000, "the loop does nothing else");
+                it.ready(&socket);
+                Next::Later
+            };
+            file.write(&socket, next, done("down"));
+        });
+    });
+    let (guest, _) = party.enter(Via::WebSocket);
+    party.announce(&guest, "down", "s");
+    party.say(&guest, "2[\"$stream-read\",\"s\"]");
+    party.leave(&guest);
+    party.noted(&["down Err(Aborted)"]);
+}
+
+// ---- events that are not handled -----------------------------------------------------------------
+
+#[test]
+fn an_event_that_middleware_refuses_fails_its_streams() {
+    let mut party = Party::new(|io| {
+        streamer(io);
+        io.event_middleware(
+            |_, _: Socket<'_, Log>, name: &str, _: Args<'_>| match name {
+                "$stream" => Err("no".into()),
+                _ => Ok(()),
+            },
+        );
+    });
+    let (guest, _) = party.enter(Via::WebSocket);
+    party.announce(&guest, "up", "s");
+    party.hears_all(&guest, &[failed("s", "the event was refused")]);
+}
+
+#[test]
+fn an_answer_of_another_shape_fails_its_streams() {
+    let mut party = Party::new(|io| {
+        io.on("ask", |_, socket, (): ()| {
+            let then = |log: &mut Log, _: Socket<'_, Log>, answer: Result<(u8, Stream), _>| {
+                log.note(format!("{:?}", answer.map(|_| ())));
+            };
+            stream::emit_with_ack(&socket, "files", (), ms(1_000), then);
+        });
+    });
+    let (guest, _) = party.enter(Via::WebSocket);
+    party.say(&guest, "2[\"ask\"]");
+    party.hear(&guest);
+    party.say(&guest, &format!("30[\"x\",{}]", placed("s")));
+    party.hears_all(&guest, &[failed("s", "the answer was not handled")]);
+    party.noted(&["Err(Mismatch)"]);
+}
+
+// ---- who comes back ------------------------------------------------------------------------------
+
+fn recovering(prepare: impl FnOnce(&mut Crank<Log>)) -> Party {
+    let config = Config {
+        recovery: Some(Default::default()),
+        ..Config::default()
+    };
+    Party::with(config, prepare)
+}
+
+/// Says CONNECT with this payload; what is heard then, and the secret that was shown.
+fn connected(party: &mut Party, payload: &str) -> (Guest, Vec<String>, String) {
+    let guest = party.guest(Via::WebSocket);
+    party.say(&guest, &format!("0{payload}"));
+    let heard = party.hear(&guest);
+    let card = heard.last().and_then(|packet| packet.strip_prefix("40"));
+    let card: Value = serde_json::from_str(card.expect("it has joined")).unwrap();
+    let pid = card["pid"].as_str().expect("a secret").to_owned();
+    (guest, heard, pid)
+}
+
+#[test]
+fn nothing_about_streams_is_said_again_to_who_comes_back() {
+    let mut party = recovering(|io| {
+        streamer(io);
+        io.on("give", |_, socket, (): ()| {
+            let file = Stream::new(&socket);
+            file.write(&socket, words("a"), done("give"));
+            stream::emit(&socket, "file", (&file,));
+        });
+    });
+    let (guest, _, pid) = connected(&mut party, "");
+    // None of these reaches it.
+    let client = party.client(&guest);
+    party.let_write(client, Some(0));
+    party.say(&guest, "2[\"give\"]");
+    party.announce(&guest, "up", "s");
+    party.announce(&guest, "nobody", "t");
+    party.reset(client);
+    let (_, heard, again) = connected(&mut party, &format!("{{\"pid\":\"{pid}\"}}"));
+    assert_eq!((heard.len(), again), (1, pid), "{heard:?}");
+}
+
+#[test]
+fn a_flood_of_streams_takes_nobodys_events() {
+    let mut party = recovering(|io| {
+        streamer(io);
+        io.on("all", |_, socket, (): ()| socket.io().emit("said", 1));
+    });
+    let (guest, _, pid) = connected(&mut party, "");
+    let (hostile, ..) = connected(&mut party, "");
+    let client = party.client(&guest);
+    party.let_write(client, Some(0));
+    party.say(&hostile, "2[\"all\"]");
+    party.reset(client);
+    let ids: Vec<String> = (0..60).map(|n| placed(&n.to_string())).collect();
+    let packet = format!("2[\"$stream\",\"nobody\",{}]", ids.join(","));
+    for _ in 0..1_500 {
+        party.say(&hostile, &packet);
+        party.hear(&hostile);
+    }
+    let (_, heard, again) = connected(&mut party, &format!("{{\"pid\":\"{pid}\"}}"));
+    assert_eq!((heard.len(), again), (2, pid), "{heard:?}");
 }

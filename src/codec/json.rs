@@ -136,6 +136,18 @@ pub fn read_element<T: DeserializeOwned>(
     })
 }
 
+/// Reads one element by a seed, which is asked a second time if there are surrogates to be mended.
+/// Binary data shows as its placeholder object.
+#[cfg(feature = "stream")]
+pub fn read_seeded<T>(
+    element: &str,
+    seed: impl for<'de> DeserializeSeed<'de, Value = T> + Copy,
+) -> Result<T, Error> {
+    read_with(element, &[], |text| {
+        seed.deserialize(&mut serde_json::Deserializer::from_str(text))
+    })
+}
+
 /// Checks that `text` is exactly one JSON value whose arrays and objects nest at most `depth_max`
 /// deep.
 ///

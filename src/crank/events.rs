@@ -142,6 +142,8 @@ impl<A: App> Crank<A> {
             if let Some(problem) = is_refused {
                 // What it asked for before it refused is not done, as in other middleware.
                 self.outbox.wipe();
+                #[cfg(feature = "stream")]
+                self.refuse_announced(socket, flush);
                 return self.report(problem, flush);
             }
             self.apply_but_ack(flush);
@@ -164,7 +166,7 @@ impl<A: App> Crank<A> {
     }
 
     /// Calls something with the packet that is current, if its socket is still connected.
-    fn with_packet(
+    pub(super) fn with_packet(
         &mut self,
         socket: SocketKey,
         call: impl FnOnce(

@@ -125,7 +125,8 @@ impl<A: App> Namespace<'_, A> {
     /// Calls `handler` for every event of this name that announces streams
     /// (`ss(socket).emit(event, …)`), with its arguments as those of
     /// [`on`](Namespace::on): a [`Stream`] may be anywhere in them. Streams of an event whose
-    /// arguments are of another shape, or that nobody listens to, are failed.
+    /// arguments are of another shape, that nobody listens to, or that middleware refuses, are
+    /// failed.
     pub fn on_stream<F, T, R>(&mut self, event: &str, mut handler: F) -> &mut Self
     where
         F: for<'a> FnMut(&mut A, Socket<'a, A>, T) -> R + Send + 'static,
@@ -195,10 +196,32 @@ impl<A: App> Listeners<A> {
 
 // What was asked for.
 impl<A: App> Crank<A> {
-    /// Does what was asked of streams, and what the program asks for because of that. It ends,
-    /// since every call of the program uses up a credit, a chunk, an end or a request of its own.
+    /// Fails what the packet announces that is current, which middleware has refused.
+    pub(super) fn refuse_announced(
+        &mut self,
+        socket: SocketKey,
+        flush: &mut dyn FnMut(&mut Engine),
+    ) {
+        self.with_packet(socket, |definition, _, socket, event, args| {
+            if event == ANNOUNCE && !definition.events.contains_key(event) {
+                let streams_max = definition.streams.limits.streams_per_socket_max as usize;
+                for stream in stream::announced(args.skip(1), streams_max) {
+                    let op = Op::Refuse(stream, "the event was refused");
+                    socket.desk.outbox.stream(socket.id(), op);
+                }
+            }
+            Ok(())
+        });
+        self.apply(flush);
+    }
+
+    /// Does what was asked of streams, and what the program asks for because of that. A program may
+    /// ask again and again whenever it is called; then the rest waits for the next turn.
     pub(super) fn run_streams(&mut self, flush: &mut dyn FnMut(&mut Engine)) {
-        while let Some((id, op)) = self.streams.queue.pop_front() {
+        for _ in 0..self.streams.queue.len() + AGAIN_MAX {
+            let Some((id, op)) = self.streams.queue.pop_front() else {
+                return;
+            };
             let Some(socket) = self.hub.resolve(id) else {
                 continue;
             };
@@ -716,7 +739,12 @@ impl<A: App> Crank<A> {
         flush: &mut dyn FnMut(&mut Engine),
     ) {
         let to = Target::Socket(socket);
-        self.outbox.emit(to, event, args, Flags::default(), None);
+        // Streams end with the connection: who comes back has none that this is about.
+        let flags = Flags {
+            is_unlogged: true,
+            ..Flags::default()
+        };
+        self.outbox.emit(to, event, args, flags, None);
         self.apply(flush);
     }
 
@@ -808,5 +836,8 @@ impl<A: App> Writing<A> {
         }
     }
 }
+
+/// What a program may ask for while it is called because of what it asked for.
+const AGAIN_MAX: usize = 1_000;
 
 const TOO_MANY: &str = "too many streams";

@@ -182,7 +182,7 @@ impl Hub {
         let json = &arena[payload.json.clone()];
         // What middleware says is not replayed: the socket has not joined, and would hear it twice.
         let is_joining = self.roster.sockets[socket.index()].presence == Presence::Joining;
-        let is_volatile = flags.is_volatile || is_joining;
+        let is_volatile = flags.is_volatile || flags.is_unlogged || is_joining;
         let Some((number, json)) = self.with_offset(json, is_volatile, false) else {
             return self.send_plain_event(socket, None, payload, arena, flags);
         };
@@ -384,7 +384,8 @@ impl Hub {
         let awaited = awaits.map(|awaits| self.await_all(namespace, awaits.timeout_ms));
         let (ack, id) = awaited.unzip();
         let json = &arena[payload.json.clone()];
-        let logged = self.with_offset(json, flags.is_volatile, id.is_some());
+        let is_unlogged = flags.is_volatile || flags.is_unlogged;
+        let logged = self.with_offset(json, is_unlogged, id.is_some());
         let (number, json) = match &logged {
             Some((number, json)) => (*number, &json[..]),
             None => (None, json),
