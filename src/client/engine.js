@@ -148,7 +148,10 @@ export class Engine extends Emitter {
 }
 
 const listen = (type, run) =>
-  globalThis.addEventListener?.(type, (event) => engines.forEach((engine) => run(engine, event)));
+  globalThis.addEventListener?.(type, (event) => {
+    // A listener may open another, which is not meant.
+    for (const engine of [...engines]) run(engine, event);
+  });
 
 // Some browsers notice only minutes later that a connection has gone with its network.
 listen("offline", (engine) => {

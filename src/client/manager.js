@@ -42,7 +42,8 @@ export class Manager extends Emitter {
     this.encoder = new ((FULL && opts.parser?.Encoder) || Encoder)();
     this.decoder = new ((FULL && opts.parser?.Decoder) || Decoder)();
     this.decoder.on("decoded", (packet) => {
-      for (const socket of this.#active()) if (socket.nsp === packet.nsp) socket._onPacket(packet);
+      const socket = this.nsps[packet.nsp];
+      if (socket?.active) socket._onPacket(packet);
       this._fire("packet", packet);
     });
     this._autoConnect = opts.autoConnect !== false;
@@ -50,10 +51,9 @@ export class Manager extends Emitter {
   }
 
   socket(nsp, opts) {
-    const { nsps } = this;
-    if (!nsps[nsp]) nsps[nsp] = new Socket(this, nsp, opts);
-    else if (this._autoConnect) nsps[nsp].connect();
-    return nsps[nsp];
+    const socket = (this.nsps[nsp] ??= new Socket(this, nsp, opts));
+    if (this._autoConnect) socket.connect();
+    return socket;
   }
 
   /** Opens the connection. `done(err)`, if given, also takes over what to do after a failure. */
@@ -73,6 +73,7 @@ export class Manager extends Emitter {
   _close() {
     this.#stopped = true;
     this._reconnecting = false;
+    this.#detach();
     this._onClose("forced close");
   }
 
@@ -121,6 +122,8 @@ export class Manager extends Emitter {
   }
 
   _onClose(reason, details) {
+    // Before the handshake it is one more way to fail.
+    if (this._readyState === "opening") return this._onError(new Error(reason));
     this.#detach();
     this.#attempts = 0;
     for (const socket of this.#active()) socket._onClose(reason, details);
@@ -163,7 +166,7 @@ export class Manager extends Emitter {
     // Doubles with each attempt up to a maximum; chance keeps clients from coming back at once.
     const chance = 1 + randomizationFactor * (2 * Math.random() - 1);
     const delay = (reconnectionDelay || 1000) * 2 ** this.#attempts++ * chance;
-    this.#after(Math.min(delay, reconnectionDelayMax), () => {
+    this.#after(Math.min(delay, reconnectionDelayMax || 5000), () => {
       this._fire("reconnect_attempt", this.#attempts);
       if (!this.#stopped) this.open();
     });

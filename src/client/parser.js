@@ -27,7 +27,7 @@ export class Encoder {
         : value;
     } : null) ?? "";
     const { length } = attachments;
-    const head = length ? `${type + BINARY}${length}-` : type;
+    const head = length ? type + BINARY + (length + "-") : type;
     return [head + (nsp === "/" ? "" : nsp + ",") + id + json, ...attachments];
   }
 }
@@ -55,7 +55,9 @@ export class Decoder extends Emitter {
     this.destroy();
     const type = count ? kind - BINARY : +kind;
     const attach = (key, value) =>
-      value?._placeholder === true ? attachments[value.num] ?? fail() : value;
+      // A number, and no name of what every array has.
+      value?._placeholder === true
+        ? attachments[value.num === +value.num && value.num] ?? fail() : value;
     const data = json ? JSON.parse(json, count && attach) : undefined;
     if (Array.isArray(data) !== isEventOrAck(type)) fail();
     // The name of an event is a string or a number.

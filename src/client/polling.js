@@ -116,7 +116,7 @@ export class Polling extends Transport {
 /** The same for those who ask for it by this name: its errors are called otherwise. */
 export class Fetch extends Polling {
   _onError(message, description, cause) {
-    const words = message.replace("xhr", "fetch").replace("poll", "read").replace("post", "write");
-    super._onError(words, description || cause, cause);
+    const what = message === "xhr poll error" ? "read" : "write";
+    super._onError(`fetch ${what} error`, description || cause, cause);
   }
 }

@@ -33,7 +33,6 @@ export class Socket extends Emitter {
     this.nsp = nsp;
     this.auth = opts.auth;
     this._opts = opts;
-    if (io._autoConnect) this.connect();
   }
 
   get disconnected() {
@@ -129,7 +128,7 @@ export class Socket extends Emitter {
   _onOpen() {
     const connect = (auth) => this.#send({
       type: CONNECT,
-      data: this.#pid ? { pid: this.#pid, offset: this.#offset, ...auth } : auth,
+      data: this.#pid ? { pid: this.#pid, offset: this.#offset, ...auth } : auth || undefined,
     });
     if (typeof this.auth === "function") this.auth(connect);
     else connect(this.auth);

@@ -23,7 +23,7 @@ export class UpgradingEngine extends Engine {
     // Names, or classes, which bring theirs.
     const transports = opts.transports ?? Object.keys(TRANSPORTS);
     this.transports = transports.map((it) => {
-      const name = it.prototype?.name ?? it;
+      const name = it?.prototype?.name ?? it;
       if (name !== it) this.#classes[name] = it;
       return name;
     });
@@ -42,7 +42,7 @@ export class UpgradingEngine extends Engine {
     webSocketWorked = transport.name === "websocket";
     super._onHandshake(handshake);
     const mayUpgrade = this.opts.upgrade !== false && transport.pause;
-    const name = mayUpgrade && handshake.upgrades.find((it) => transports.includes(it));
+    const name = mayUpgrade && handshake.upgrades?.find((it) => transports.includes(it));
     if (name && this.readyState === "open") this.#probe(this.#create(name));
   }
 

@@ -2,5 +2,5 @@
 
 /** `//host`, `host:port`, `/namespace` or nothing as a URL; the rest is the page's. */
 export function parseUrl(url) {
-  return new URL(/^\/|:\/\//.test(url) ? url : "//" + (url || location.host), location);
+  return new URL(/^(\w+:)?\//.test(url) ? url : "//" + (url || location.host), location);
 }

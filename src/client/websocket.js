@@ -31,12 +31,11 @@ export class WebSocketTransport extends Transport {
   async send(packets) {
     const { ws } = this;
     this.writable = false;
-    if (this.opts.forceBase64) {
-      for (const text of await Promise.all(packets.map(toText))) ws.send(text);
-    } else {
-      for (const packet of packets) ws.send(toFrame(packet));
-      await undefined;
-    }
+    const frames = this.opts.forceBase64
+      ? await Promise.all(packets.map(toText))
+      : packets.map(toFrame);
+    for (const frame of frames) ws.send(frame);
+    await undefined;
     this._onDrain(packets.length);
   }
 

@@ -96,7 +96,7 @@
           : value;
       } : null) ?? "";
       const { length } = attachments;
-      const head = length ? `${type + BINARY}${length}-` : type;
+      const head = length ? type + BINARY + (length + "-") : type;
       return [head + (nsp === "/" ? "" : nsp + ",") + id + json, ...attachments];
     }
   }
@@ -124,7 +124,9 @@
       this.destroy();
       const type = count ? kind - BINARY : +kind;
       const attach = (key, value) =>
-        value?._placeholder === true ? attachments[value.num] ?? fail() : value;
+        // A number, and no name of what every array has.
+        value?._placeholder === true
+          ? attachments[value.num === +value.num && value.num] ?? fail() : value;
       const data = json ? JSON.parse(json, count && attach) : undefined;
       if (Array.isArray(data) !== isEventOrAck(type)) fail();
       // The name of an event is a string or a number.
@@ -146,7 +148,7 @@
 
   /** `//host`, `host:port`, `/namespace` or nothing as a URL; the rest is the page's. */
   function parseUrl(url) {
-    return new URL(/^\/|:\/\//.test(url) ? url : "//" + (url || location.host), location);
+    return new URL(/^(\w+:)?\//.test(url) ? url : "//" + (url || location.host), location);
   }
 
   // One Engine.IO session over one transport. Engine.IO protocol, revision 4.
@@ -297,7 +299,10 @@
   }
 
   const listen = (type, run) =>
-    globalThis.addEventListener?.(type, (event) => engines.forEach((engine) => run(engine, event)));
+    globalThis.addEventListener?.(type, (event) => {
+      // A listener may open another, which is not meant.
+      for (const engine of [...engines]) run(engine, event);
+    });
 
   // Some browsers notice only minutes later that a connection has gone with its network.
   listen("offline", (engine) => {
@@ -538,12 +543,11 @@
     async send(packets) {
       const { ws } = this;
       this.writable = false;
-      if (this.opts.forceBase64) {
-        for (const text of await Promise.all(packets.map(toText))) ws.send(text);
-      } else {
-        for (const packet of packets) ws.send(toFrame(packet));
-        await undefined;
-      }
+      const frames = this.opts.forceBase64
+        ? await Promise.all(packets.map(toText))
+        : packets.map(toFrame);
+      for (const frame of frames) ws.send(frame);
+      await undefined;
       this._onDrain(packets.length);
     }
 
@@ -574,7 +578,7 @@
       // Names, or classes, which bring theirs.
       const transports = opts.transports ?? Object.keys(TRANSPORTS);
       this.transports = transports.map((it) => {
-        const name = it.prototype?.name ?? it;
+        const name = it?.prototype?.name ?? it;
         if (name !== it) this.#classes[name] = it;
         return name;
       });
@@ -593,7 +597,7 @@
       webSocketWorked = transport.name === "websocket";
       super._onHandshake(handshake);
       const mayUpgrade = this.opts.upgrade !== false && transport.pause;
-      const name = mayUpgrade && handshake.upgrades.find((it) => transports.includes(it));
+      const name = mayUpgrade && handshake.upgrades?.find((it) => transports.includes(it));
       if (name && this.readyState === "open") this.#probe(this.#create(name));
     }
 
@@ -684,7 +688,6 @@
       this.nsp = nsp;
       this.auth = opts.auth;
       this._opts = opts;
-      if (io._autoConnect) this.connect();
     }
 
     get disconnected() {
@@ -780,7 +783,7 @@
     _onOpen() {
       const connect = (auth) => this.#send({
         type: CONNECT,
-        data: this.#pid ? { pid: this.#pid, offset: this.#offset, ...auth } : auth,
+        data: this.#pid ? { pid: this.#pid, offset: this.#offset, ...auth } : auth || undefined,
       });
       if (typeof this.auth === "function") this.auth(connect);
       else connect(this.auth);
@@ -962,7 +965,8 @@
       this.encoder = new ((opts.parser?.Encoder) || Encoder)();
       this.decoder = new ((opts.parser?.Decoder) || Decoder)();
       this.decoder.on("decoded", (packet) => {
-        for (const socket of this.#active()) if (socket.nsp === packet.nsp) socket._onPacket(packet);
+        const socket = this.nsps[packet.nsp];
+        if (socket?.active) socket._onPacket(packet);
         this._fire("packet", packet);
       });
       this._autoConnect = opts.autoConnect !== false;
@@ -970,10 +974,9 @@
     }
 
     socket(nsp, opts) {
-      const { nsps } = this;
-      if (!nsps[nsp]) nsps[nsp] = new Socket(this, nsp, opts);
-      else if (this._autoConnect) nsps[nsp].connect();
-      return nsps[nsp];
+      const socket = (this.nsps[nsp] ??= new Socket(this, nsp, opts));
+      if (this._autoConnect) socket.connect();
+      return socket;
     }
 
     /** Opens the connection. `done(err)`, if given, also takes over what to do after a failure. */
@@ -993,6 +996,7 @@
     _close() {
       this.#stopped = true;
       this._reconnecting = false;
+      this.#detach();
       this._onClose("forced close");
     }
 
@@ -1041,6 +1045,8 @@
     }
 
     _onClose(reason, details) {
+      // Before the handshake it is one more way to fail.
+      if (this._readyState === "opening") return this._onError(new Error(reason));
       this.#detach();
       this.#attempts = 0;
       for (const socket of this.#active()) socket._onClose(reason, details);
@@ -1083,7 +1089,7 @@
       // Doubles with each attempt up to a maximum; chance keeps clients from coming back at once.
       const chance = 1 + randomizationFactor * (2 * Math.random() - 1);
       const delay = (reconnectionDelay || 1000) * 2 ** this.#attempts++ * chance;
-      this.#after(Math.min(delay, reconnectionDelayMax), () => {
+      this.#after(Math.min(delay, reconnectionDelayMax || 5000), () => {
         this._fire("reconnect_attempt", this.#attempts);
         if (!this.#stopped) this.open();
       });
