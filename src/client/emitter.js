@@ -26,8 +26,8 @@ export class Emitter {
     else if (length < 2) delete this._listeners[event];
     else {
       const listeners = this.listeners(event);
-      const index = listeners.findIndex((it) => it === listener || it.fn === listener);
-      if (index >= 0) listeners.splice(index, 1);
+      const found = listeners.find((it) => it === listener || it.fn === listener);
+      if (found) listeners.splice(listeners.indexOf(found), 1);
     }
     return this;
   }
@@ -49,9 +49,10 @@ export class Emitter {
 
 const own = Emitter.prototype;
 own.emit = own._fire;
+own.removeListener = own.removeAllListeners = own.off;
 if (FULL) {
   own.addEventListener = own.on;
-  own.removeListener = own.removeAllListeners = own.removeEventListener = own.off;
+  own.removeEventListener = own.off;
 }
 
 /** Calls each function; what one throws is reported, and stops neither the next nor us. */

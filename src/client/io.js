@@ -12,12 +12,13 @@ const managers = {};
  */
 export function io(url, opts) {
   if (typeof url === "object") [url, opts] = [undefined, url];
+  url ??= "/";
   opts ??= {};
-  const { origin, pathname } = parseUrl(url);
-  const nsp = decodeURI(pathname);
-  const key = origin + opts.path;
+  // As it is written: a URL would change it.
+  const nsp = url.replace(/^((\w+:)?\/\/)?[^/?#]*|[?#].*/g, "") || "/";
+  const key = parseUrl(url).origin + opts.path;
   const isAlone = opts.forceNew || opts.multiplex === false || managers[key]?.nsps[nsp];
-  const open = () => new Manager(url ?? "/", opts);
+  const open = () => new Manager(url, opts);
   const manager = isAlone ? open() : (managers[key] ??= open());
   return manager.socket(nsp, opts);
 }

@@ -62,7 +62,7 @@ export class Manager extends Emitter {
     this.#clearTimer();
     this._readyState = "opening";
     this.#stopped = false;
-    this.#done = done;
+    if (FULL) this.#done = done;
     this.engine = new Engine(this, this.uri, this.opts);
     const { timeout } = this._settings;
     if (timeout !== false) this.#after(timeout, () => this._onError(new Error("timeout")));
@@ -93,7 +93,7 @@ export class Manager extends Emitter {
     this._readyState = "open";
     for (const socket of this.#active()) socket._onOpen();
     this._fire("open");
-    this.#done?.();
+    if (FULL) this.#done?.();
     const attempts = this.#attempts;
     this.#attempts = 0;
     this._reconnecting = false;
@@ -116,7 +116,7 @@ export class Manager extends Emitter {
     if (!isOpening) return;
     const wasReconnecting = this._reconnecting;
     this._reconnecting = false;
-    if (this.#done) this.#done(err);
+    if (FULL && this.#done) this.#done(err);
     else this.#reconnect();
     if (wasReconnecting) this._fire("reconnect_error", err);
   }

@@ -89,19 +89,20 @@ export class Polling extends Transport {
 
   async #request(body) {
     const { withCredentials, extraHeaders, requestTimeout, timestampRequests } = this.opts;
-    const { signal } = this.#abort;
+    const { _timers } = this.socket;
+    const timer =
+      requestTimeout && _timers.setTimeout(() => this.#abort.abort(), requestTimeout);
     const response = await fetch(this._url("http", timestampRequests !== false), {
       method: body ? "POST" : "GET",
-      headers: extraHeaders,
+      headers: extraHeaders ?? {},
       body,
       // The last request outlives its page.
       keepalive: body === CLOSE,
       credentials: withCredentials ? "include" : "same-origin",
-      signal: requestTimeout
-        ? AbortSignal.any([signal, AbortSignal.timeout(requestTimeout)])
-        : signal,
+      signal: this.#abort.signal,
     });
     const text = (response.responseText = await response.text());
+    _timers.clearTimeout(timer);
     if (response.status === 200) return text;
     throw response;
   }

@@ -10,7 +10,6 @@ export class Engine extends Emitter {
   name = "websocket";
   transport = this;
   readyState = "opening";
-  writeBuffer = []; // always: the browser keeps what waits
   #deadline;
   #timer;
   #ws;
@@ -19,9 +18,9 @@ export class Engine extends Emitter {
     super();
     this._manager = manager;
     const { origin, search } = parseUrl(uri);
-    const { path = "/socket.io/", protocols = [], query } = opts;
+    const { path = "/socket.io", protocols, query } = opts;
     const params = new URLSearchParams(search || query);
-    const server = origin.replace("http", "ws") + path;
+    const server = origin.replace("http", "ws") + path.replace(/\/?$/, "/");
     this.#ws = new WebSocket(`${server}?EIO=4&transport=websocket&${params}`, protocols);
   }
 
@@ -53,7 +52,7 @@ export class Engine extends Emitter {
   }
 
   write(data) {
-    if (this.writable) this.#ws.send(typeof data === "string" ? 4 + data : data);
+    if (this.writable) this.#ws.send(typeof data === "string" ? "4" + data : data);
   }
 
   /** Timers sleep with the page: the heartbeat is judged again before something is sent. */

@@ -142,7 +142,7 @@ export class Socket extends Emitter {
     } else if (type === ACK) this.#settle(id, null, data);
     else if (type === CONNECT) {
       if (data?.sid) this.#onConnect(data);
-      else this._onError(new Error("server speaks Socket.IO 2"));
+      else if (FULL) this._onError(new Error("server speaks Socket.IO 2"));
     } else {
       this.#release();
       if (type === DISCONNECT) this._onClose("io server disconnect");

@@ -10,7 +10,7 @@ export class WebSocketTransport extends Transport {
   open() {
     const { protocols, timestampRequests } = this.opts;
     try {
-      this.ws = new WebSocket(this._url("ws", timestampRequests), protocols ?? []);
+      this.ws = new WebSocket(this._url("ws", timestampRequests), protocols);
     } catch (err) {
       this._owner._onError(err);
       return;

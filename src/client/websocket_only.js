@@ -1,6 +1,9 @@
-// The client for those who count bytes: without HTTP long-polling and the upgrade from it, and
-// without retries, catch-all listeners, custom parsers and transports, native timers, the manager's
-// settings as methods, and what the engine tells of its packets. All else is as in index.js.
+// The client for those who count bytes. Not here, beside HTTP long-polling and the upgrade from it:
+// retries, catch-all listeners, custom parsers and transports; of options `host`, `hostname`, `port`,
+// `secure`, `addTrailingSlash`, `timestampRequests`, `tryAllTransports`, `forceBase64`,
+// `useNativeTimers` and `closeOnBeforeunload`; the manager's settings as methods and `open(done)`;
+// what the engine tells of its packets, and its hearing of a network that is gone before the
+// heartbeat does. All else is as in index.js.
 
 export { io as default, io as connect, io, protocol } from "./io.js";
 export { Manager } from "./manager.js";

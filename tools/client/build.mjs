@@ -60,7 +60,7 @@ const TERSER = {
     lhs_constants: false,
   },
   mangle: { properties: { regex: /^_/, reserved: ["_placeholder", "__proto__"] } },
-  format: { preamble: BANNER, comments: false },
+  format: { comments: false },
 };
 
 const COMPRESSIONS = {

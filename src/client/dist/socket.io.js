@@ -29,8 +29,8 @@
       else if (length < 2) delete this._listeners[event];
       else {
         const listeners = this.listeners(event);
-        const index = listeners.findIndex((it) => it === listener || it.fn === listener);
-        if (index >= 0) listeners.splice(index, 1);
+        const found = listeners.find((it) => it === listener || it.fn === listener);
+        if (found) listeners.splice(listeners.indexOf(found), 1);
       }
       return this;
     }
@@ -52,9 +52,10 @@
 
   const own$1 = Emitter.prototype;
   own$1.emit = own$1._fire;
+  own$1.removeListener = own$1.removeAllListeners = own$1.off;
   {
     own$1.addEventListener = own$1.on;
-    own$1.removeListener = own$1.removeAllListeners = own$1.removeEventListener = own$1.off;
+    own$1.removeEventListener = own$1.off;
   }
 
   /** Calls each function; what one throws is reported, and stops neither the next nor us. */
@@ -487,19 +488,20 @@
 
     async #request(body) {
       const { withCredentials, extraHeaders, requestTimeout, timestampRequests } = this.opts;
-      const { signal } = this.#abort;
+      const { _timers } = this.socket;
+      const timer =
+        requestTimeout && _timers.setTimeout(() => this.#abort.abort(), requestTimeout);
       const response = await fetch(this._url("http", timestampRequests !== false), {
         method: body ? "POST" : "GET",
-        headers: extraHeaders,
+        headers: extraHeaders ?? {},
         body,
         // The last request outlives its page.
         keepalive: body === CLOSE,
         credentials: withCredentials ? "include" : "same-origin",
-        signal: requestTimeout
-          ? AbortSignal.any([signal, AbortSignal.timeout(requestTimeout)])
-          : signal,
+        signal: this.#abort.signal,
       });
       const text = (response.responseText = await response.text());
+      _timers.clearTimeout(timer);
       if (response.status === 200) return text;
       throw response;
     }
@@ -522,7 +524,7 @@
     open() {
       const { protocols, timestampRequests } = this.opts;
       try {
-        this.ws = new WebSocket(this._url("ws", timestampRequests), protocols ?? []);
+        this.ws = new WebSocket(this._url("ws", timestampRequests), protocols);
       } catch (err) {
         this._owner._onError(err);
         return;
@@ -1120,12 +1122,13 @@
    */
   function io(url, opts) {
     if (typeof url === "object") [url, opts] = [undefined, url];
+    url ??= "/";
     opts ??= {};
-    const { origin, pathname } = parseUrl(url);
-    const nsp = decodeURI(pathname);
-    const key = origin + opts.path;
+    // As it is written: a URL would change it.
+    const nsp = url.replace(/^((\w+:)?\/\/)?[^/?#]*|[?#].*/g, "") || "/";
+    const key = parseUrl(url).origin + opts.path;
     const isAlone = opts.forceNew || opts.multiplex === false || managers[key]?.nsps[nsp];
-    const open = () => new Manager(url ?? "/", opts);
+    const open = () => new Manager(url, opts);
     const manager = isAlone ? open() : (managers[key] ??= open());
     return manager.socket(nsp, opts);
   }
