@@ -264,3 +264,15 @@ test("a loss before the CONNECT is answered keeps all that waits", {}, async (be
   });
   assert.deepEqual(found, [[0, 1, 2], ["connect"]]);
 });
+
+inPage("a listener that connects again when the network goes is called once", async () => {
+  const socket = await enter("/");
+  let calls = 0;
+  socket.on("disconnect", () => {
+    // Enough to see that it does not end.
+    if (++calls < 100) socket.connect();
+  });
+  dispatchEvent(new Event("offline"));
+  await connected(socket);
+  return calls;
+}, 1);

@@ -74,6 +74,7 @@ const WRONG = [
   ['451-["e",{"_placeholder":true,"num":1}]', Buffer.of(1)],
   ['451-["e",{"_placeholder":true,"num":-1}]', Buffer.of(1)],
   ['451-["e",{"_placeholder":true,"num":"0"}]', Buffer.of(1)],
+  ['451-["e",{"_placeholder":true,"num":"__proto__"}]', Buffer.of(1)],
   ['4511-["e",{"_placeholder":true,"num":0}]'], ["42[]"],
 ];
 
@@ -185,4 +186,33 @@ test("a refusal while another namespace is connected", {}, async (bench) => {
     return [refusals, root.connected];
   }, url);
   assert.deepEqual(found, [[["é", [1]], ["no data", undefined]], true]);
+});
+
+test("a WebSocket that closes before its session is one more failure", {}, async (bench) => {
+  const server = new WebSocketServer({ host: "127.0.0.1", port: nextPort() });
+  bench.closing.push(async () => server.close());
+  await once(server, "listening");
+  server.on("connection", (ws) => ws.close(1000));
+  const found = await bench.run(async (url) => {
+    const socket = io(url, {
+      transports: ["websocket"], reconnectionDelay: 1, reconnectionAttempts: 2, timeout: 200,
+    });
+    const heard = record(socket, "connect_error", "disconnect");
+    await next(socket.io, "reconnect_failed");
+    const done = await new Promise((resolve) => new io.Manager(url, {
+      transports: ["websocket"], autoConnect: false, timeout: 200,
+    }).open(resolve));
+    return [heard.map(([event]) => event), done instanceof Error];
+  }, `http://127.0.0.1:${server.address().port}`);
+  assert.deepEqual(found, [["connect_error", "connect_error", "connect_error"], true]);
+});
+
+test("an auth that is nothing is not sent", {}, async (bench) => {
+  const { url, received } = await scripted(bench, (frame, { send }) => send('40{"sid":"s"}'));
+  await bench.run(async (url) => {
+    for (const auth of [null, false, "", (done) => done(null)]) {
+      await connected(io(url, { auth, forceNew: true, transports: ["websocket"] }));
+    }
+  }, url);
+  assert.deepEqual(received, ["40", "40", "40", "40"]);
 });

@@ -201,3 +201,10 @@ test("timestampRequests: false leaves them out, true has them on WebSocket", {},
   assert.deepEqual(new Set(stamps("polling")), new Set(["undefined"]));
   assert.deepEqual(stamps("websocket"), ["string", "undefined"]);
 });
+
+inPage("a namespace is what is written", () => {
+  const nspOf = (url) => io(url, { autoConnect: false, forceNew: true }).nsp;
+  const { host } = location;
+  return ["/100%", "/a%20b%2Fc", "/ü", "/a/../b", `${host}?next=http://x/y`, `//${host}/n#h`]
+    .map(nspOf);
+}, ["/100%", "/a%20b%2Fc", "/ü", "/a/../b", "/", "/n"]);
