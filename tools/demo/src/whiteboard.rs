@@ -66,7 +66,8 @@ struct Stroke {
 #[derive(Serialize)]
 struct Board<'a> {
     me: u32,
-    artists: &'a BTreeMap<u32, Artist>,
+    /// The latest ones; of the others a newcomer hears when they say who they are.
+    artists: BTreeMap<u32, &'a Artist>,
     strokes: &'a VecDeque<Stroke>,
 }
 
@@ -92,14 +93,13 @@ fn enter(site: &mut Site, socket: Socket<'_, Site>) {
     socket.broadcast().emit("artist", (me, &artist));
     board.artists.insert(me, artist);
     socket.data.whiteboard.artist = me;
-    socket.emit(
-        "board",
-        Board {
-            me,
-            artists: &board.artists,
-            strokes: &board.strokes,
-        },
-    );
+    let latest = board.artists.iter().rev().take(ARTISTS_LISTED_MAX);
+    let shown = Board {
+        me,
+        artists: latest.map(|(&id, artist)| (id, artist)).collect(),
+        strokes: &board.strokes,
+    };
+    socket.emit("board", shown);
 }
 
 fn introduce(site: &mut Site, socket: Socket<'_, Site>, (artist,): (Artist,)) {
@@ -227,3 +227,6 @@ const STROKE_POINTS_MAX: usize = 256;
 /// Beyond these, the oldest strokes leave the board: a newcomer is sent at most 300 KB.
 const STROKES_MAX: usize = 1000;
 const POINTS_MAX: usize = 20_000;
+
+/// A newcomer is told of no more.
+const ARTISTS_LISTED_MAX: usize = 200;
