@@ -15,6 +15,7 @@ pub struct Site {
     pub chat: chat::Chat,
     pub dashboard: dashboard::Dashboard,
     pub hugs: hugs::Hugs,
+    pub stream: stream::Streams,
     pub tweets: tweets::Tweets,
     pub whiteboard: whiteboard::Whiteboard,
     pub inside: inside::Inside,
@@ -24,7 +25,6 @@ pub struct Site {
 #[derive(Default)]
 pub struct Visitor {
     pub dashboard: dashboard::Watcher,
-    pub stream: stream::Sender,
     pub tweets: tweets::Watcher,
     pub whiteboard: whiteboard::Drawing,
 }

@@ -2,21 +2,21 @@
 //! nothing of it is kept. The contract with the page is written at the top of
 //! `site/stream/stream.js`; the streams themselves are those of the npm package `socket.io-stream`.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use emio::{
-    Server, Socket,
+    Reason, Server, Socket, SocketId, TimerId,
     stream::{Flow, Limits, Next, Read, Stream},
 };
 use sha2::{Digest, Sha256};
 
 use crate::site::Site;
 
-/// What the server knows of one socket.
+/// What all senders share.
 #[derive(Default)]
-pub struct Sender {
-    /// Whether the server is to hold its uploads back.
-    is_held: bool,
+pub struct Streams {
+    /// Whose uploads the server is to hold back, each with the timer that lets them go.
+    held: BTreeMap<SocketId, TimerId>,
 }
 
 /// Teaches a server to stream.
@@ -31,13 +31,14 @@ pub fn register(io: &mut Server<Site>) {
     streams.on_stream("download", download);
     streams.on_stream("upload", upload);
     streams.on("hold", hold);
+    streams.on_disconnect(leave);
 }
 
 /// The server reads, and the page writes.
 fn upload(_: &mut Site, socket: Socket<'_, Site>, (file,): (Stream,)) {
     let (mut sha256, mut bytes) = (Sha256::new(), 0);
     let upload = file.clone();
-    file.read(&socket, move |_, socket, read| {
+    file.read(&socket, move |site: &mut Site, socket, read| {
         match read {
             Read::Chunk(chunk) => {
                 sha256.update(&chunk);
@@ -50,18 +51,37 @@ fn upload(_: &mut Site, socket: Socket<'_, Site>, (file,): (Stream,)) {
         if bytes > UPLOAD_BYTES_MAX {
             upload.fail(&socket, "longer than 1 GiB");
         }
-        match socket.data.stream.is_held {
+        match site.stream.held.contains_key(&socket.id()) {
             true => Flow::Hold,
             false => Flow::Next,
         }
     });
 }
 
-/// Until it is let go, the server asks for no further chunk: the page has to wait.
-fn hold(_: &mut Site, socket: Socket<'_, Site>, (upload, is_held): (Stream, bool)) {
-    socket.data.stream.is_held = is_held;
+/// Until it is let go, the server asks for no further chunk: the page has to wait. But not for ever,
+/// because a stream that waits takes the place of another.
+fn hold(site: &mut Site, socket: Socket<'_, Site>, (upload, is_held): (Stream, bool)) {
+    let_go(site, &socket);
     if !is_held {
-        upload.resume(&socket);
+        return upload.resume(&socket);
+    }
+    let id = socket.id();
+    let timer = socket.io().set_timeout(HELD_MAX, move |site, io| {
+        site.stream.held.remove(&id);
+        if let Some(sender) = io.socket(id) {
+            upload.resume(&sender);
+        }
+    });
+    site.stream.held.insert(id, timer);
+}
+
+fn leave(site: &mut Site, socket: Socket<'_, Site>, _: Reason) {
+    let_go(site, &socket);
+}
+
+fn let_go(site: &mut Site, socket: &Socket<'_, Site>) {
+    if let Some(timer) = site.stream.held.remove(&socket.id()) {
+        socket.io().clear_timer(timer);
     }
 }
 
@@ -146,3 +166,6 @@ const NOISE_CHUNK_BYTES: usize = 64 * 1024;
 
 /// A longer upload is failed.
 const UPLOAD_BYTES_MAX: u64 = 1024 * 1024 * 1024;
+
+/// Then an upload goes on by itself.
+const HELD_MAX: Duration = Duration::from_secs(5 * 60);
