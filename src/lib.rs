@@ -147,6 +147,10 @@ pub use crate::{
     token::{Ack, Decision, HandleError, Responder},
 };
 
+/// For those who put it where anybody can reach it.
+#[doc = include_str!("guide/security.md")]
+pub mod security {}
+
 /// For those who know the official server.
 #[doc = include_str!("guide/coming_from_node.md")]
 pub mod coming_from_node {}
