@@ -1,7 +1,7 @@
 // What carries the packets of a session: base of the classes that do. `send` may be called while
 // `writable`; then the owner's `_onDrain` hears how many packets have left.
 
-/** The types of packets by their numbers; `b` is a message in base64, which only polling has. */
+/** The types of packets by their numbers; `b`, which is none, is a message in base64. */
 const TYPES = ["open", "close", "ping", "pong", "message", "upgrade", "noop"];
 
 export class Transport {
