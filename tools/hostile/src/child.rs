@@ -63,7 +63,7 @@ impl Server {
         };
         command.arg("serve").args(words);
         let mut child = command
-            .stdin(Stdio::null())
+            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()?;
         let address = listening(&mut child);

@@ -88,6 +88,12 @@ impl Figures {
         let at = rank.min(sorted.len().saturating_sub(1));
         sorted.get(at).map_or(0.0, |us| f64::from(*us) / 1e3)
     }
+
+    /// Half of the latencies, nearly all of them, and the longest, in milliseconds.
+    pub fn summary(&self) -> String {
+        let at = |quantile| self.quantile_ms(quantile);
+        format!("{:.1}, {:.1}, {:.0}", at(0.5), at(0.99), at(1.0))
+    }
 }
 
 impl Fleet {

@@ -6,17 +6,20 @@
 mod attacks;
 mod child;
 mod fleet;
+mod netns;
 mod peer;
 mod proxy;
 mod run;
 mod serve;
+mod table;
 mod wire;
 
-use std::{env, io, process::ExitCode, time::Duration};
+use std::{env, fs, io, process::ExitCode, time::Duration};
 
 use crate::{
-    attacks::{Attack, Pace},
-    run::{Options, Outcome, Skipped},
+    attacks::Pace,
+    run::Options,
+    table::{Verdict, verdict},
 };
 
 const USAGE: &str = "\
@@ -104,8 +107,14 @@ fn command_run(words: &[&str]) -> io::Result<bool> {
         return Err(io::Error::other(format!("there is no attack {unknown}")));
     }
     attacks.retain(|attack| only.is_empty() || only.iter().any(|name| name == attack.name));
-    let outcomes = run::run(&attacks, &options, &tell);
-    let _ = markdown;
+    let outcomes = run::run(&attacks, &options, &|attack, outcome| {
+        println!("{}", table::line(attack, outcome));
+    });
+    if let Some(file) = markdown {
+        let command = format!("cargo run --release -p hostile -- run {}", words.join(" "));
+        let table = table::markdown(&attacks, &outcomes);
+        fs::write(file, format!("`{}`\n\n{table}", command.trim_end()))?;
+    }
     let count = |wanted: Verdict| {
         let verdicts = outcomes.iter().map(verdict);
         verdicts.filter(|verdict| *verdict == wanted).count()
@@ -117,56 +126,4 @@ fn command_run(words: &[&str]) -> io::Result<bool> {
     );
     println!("{passed} passed, {failed} failed, {skipped} skipped");
     Ok(failed == 0)
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Verdict {
-    Passed,
-    Failed,
-    Skipped,
-}
-
-fn verdict(outcome: &io::Result<Outcome>) -> Verdict {
-    match outcome {
-        Ok(outcome) if outcome.faults.is_empty() => Verdict::Passed,
-        Ok(_) => Verdict::Failed,
-        Err(error) if is_skipped(error) => Verdict::Skipped,
-        Err(_) => Verdict::Failed,
-    }
-}
-
-fn is_skipped(error: &io::Error) -> bool {
-    error.get_ref().is_some_and(|inner| inner.is::<Skipped>())
-}
-
-/// One line for each attack.
-fn tell(attack: &Attack, outcome: &io::Result<Outcome>) {
-    let word = match verdict(outcome) {
-        Verdict::Passed => "ok",
-        Verdict::Failed => "FAILED",
-        Verdict::Skipped => "skipped",
-    };
-    let name = attack.name;
-    match outcome {
-        Ok(it) => {
-            let mib = |bytes: u64| bytes as f64 / 1024.0 / 1024.0;
-            println!(
-                "{word:7} {name:20} {}; p99 {:.1} -> {:.1} ms; lost {}; RSS {:.1} / {:.1} / {:.1} MiB; incoming {:.1}, backlog {:.1}; turn {:.1} ms",
-                it.tally,
-                it.before.quantile_ms(0.99),
-                it.during.quantile_ms(0.99),
-                it.lost,
-                mib(it.rss_rest),
-                mib(it.rss_peak),
-                mib(it.rss_after),
-                mib(it.incoming_peak),
-                mib(it.backlog_peak),
-                it.turn_us_max as f64 / 1e3,
-            );
-            for fault in &it.faults {
-                println!("        {fault}");
-            }
-        }
-        Err(error) => println!("{word:7} {name:20} {error}"),
-    }
 }

@@ -235,6 +235,26 @@ impl Peer {
         while self.ended.is_none() && self.unit(Duration::ZERO) != Unit::Silence {}
     }
 
+    /// Reads a little, and forgets it.
+    pub fn sip(&mut self) {
+        let mut little = [0; 1024];
+        // An end is found out by who writes.
+        let _ = self
+            .stream
+            .set_nonblocking(true)
+            .and_then(|()| self.stream.read(&mut little));
+    }
+
+    /// What ends it, whatever comes before.
+    pub fn end(&mut self) -> String {
+        loop {
+            let unit = self.unit(PATIENCE);
+            if unit.is_end() || unit == Unit::Silence {
+                return unit.name();
+            }
+        }
+    }
+
     /// What ended it, as far as it was read; `served` if nothing has.
     pub fn fate(&self) -> String {
         self.ended.as_ref().map_or("served".into(), Unit::name)

@@ -46,8 +46,8 @@ pub struct Outcome {
     pub rss_rest: u64,
     pub rss_peak: u64,
     pub rss_after: u64,
-    pub incoming_peak: u64,
-    pub backlog_peak: u64,
+    /// The most that the server said it held for clients, of those times when it was asked.
+    pub held_peak: u64,
     pub turn_us_max: u64,
     /// Empty if the attack passed.
     pub faults: Vec<String>,
@@ -68,8 +68,9 @@ impl error::Error for Skipped {}
 /// How the server's host is set up for an attack, until this is dropped.
 #[derive(Default)]
 pub struct Setting {
-    /// What runs the server.
+    /// What runs the server, and what it is told besides.
     pub wrapper: Vec<String>,
+    pub words: Vec<String>,
     /// Whether honest clients come through a network that delays and stalls.
     pub is_proxied: bool,
     /// What is called in the end.
@@ -158,14 +159,17 @@ fn one(attack: &Attack, options: &Options) -> io::Result<Outcome> {
     };
     let Setting {
         wrapper,
+        words: own,
         is_proxied,
         undo,
     } = match attack.run {
         Run::Peers(_) => Setting::default(),
         Run::Host { prepare, .. } => prepare(options)?,
     };
+    let own = own.iter().map(String::as_str);
+    let words: Vec<&str> = words.iter().copied().chain(own).collect();
     let wrapper = [&wrapper[..], &options.wrapper].concat();
-    let mut server = Server::start(&wrapper, words)?;
+    let mut server = Server::start(&wrapper, &words)?;
     server.is_measured = options.wrapper.is_empty();
     let proxy = is_proxied.then(|| Proxy::start(server.address));
     let proxy = proxy.transpose()?;
@@ -198,10 +202,9 @@ fn watch(
         until: Instant::now() + options.window,
         pace: options.pace,
     };
-    let mut peak = rest;
-    let mut has_ended = false;
+    let (mut held_peak, mut has_ended) = (0, false);
     let tally = match attack.run {
-        Run::Peers(peers) => attacked(server, &field, peers, &mut peak)?,
+        Run::Peers(peers) => attacked(server, &field, peers, &mut held_peak)?,
         Run::Host { act, .. } => {
             let mut stage = Stage {
                 server,
@@ -224,8 +227,7 @@ fn watch(
         rss_rest,
         rss_peak: server.rss_peak(),
         rss_after: 0,
-        incoming_peak: peak.incoming_bytes,
-        backlog_peak: peak.backlog_bytes,
+        held_peak,
         turn_us_max: 0,
     };
     if has_ended {
@@ -254,7 +256,7 @@ fn attacked(
     server: &mut Server,
     field: &Field,
     peers: fn(&Field) -> io::Result<Tally>,
-    peak: &mut Counters,
+    held_peak: &mut u64,
 ) -> io::Result<Tally> {
     thread::scope(|scope| {
         let attacker = scope.spawn(|| {
@@ -264,8 +266,7 @@ fn attacked(
         while !attacker.is_finished() {
             thread::sleep(GAUGES_EVERY);
             let now = server.counters()?;
-            peak.incoming_bytes = peak.incoming_bytes.max(now.incoming_bytes);
-            peak.backlog_bytes = peak.backlog_bytes.max(now.backlog_bytes);
+            *held_peak = (*held_peak).max(now.incoming_bytes + now.backlog_bytes);
         }
         attacker.join().expect("attacks do not panic")
     })
@@ -294,6 +295,11 @@ fn finish(watched: Watched, server: Server, attack: &Attack) -> io::Result<Outco
     }
     if outcome.lost > 0 {
         faults.push(format!("honest clients lost {}", outcome.lost));
+    }
+    let most = attack.holds.bytes_max();
+    if outcome.held_peak > most {
+        let held = outcome.held_peak;
+        faults.push(format!("the server held {held} bytes, more than {most}"));
     }
     let growth = outcome.rss_peak.saturating_sub(outcome.rss_rest);
     let most = attack.holds.growth_bytes_max();

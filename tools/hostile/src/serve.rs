@@ -10,7 +10,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use emio::{App, Bytes, Config, Io, Request, Response, Server};
+use emio::{App, Bytes, Config, Handle, Io, Recovery, Request, Response, Server};
 use serde_json::json;
 use signal_hook::{
     consts::{SIGINT, SIGTERM},
@@ -44,17 +44,18 @@ impl App for Target {
 /// What the command line says.
 struct Options {
     config: Config,
-    port: u16,
+    host: String,
     tick: Duration,
     loud_bytes: usize,
     grace: Duration,
 }
 
-/// Serves until SIGTERM, with words like `head_timeout=500`; times are in milliseconds.
+/// Serves until SIGTERM or the end of its standard input, with words like `head_timeout=500`.
+/// Times are in milliseconds.
 pub fn serve(words: &[&str]) -> io::Result<()> {
     let mut options = Options {
         config: Config::default(),
-        port: 0,
+        host: "127.0.0.1".into(),
         tick: Duration::from_millis(100),
         loud_bytes: 0,
         grace: Duration::ZERO,
@@ -64,16 +65,17 @@ pub fn serve(words: &[&str]) -> io::Result<()> {
     }
     let Options {
         config,
-        port,
+        host,
         tick,
         loud_bytes,
         grace,
     } = options;
-    let listener = TcpListener::bind(("127.0.0.1", port))?;
+    let listener = TcpListener::bind((&*host, 0))?;
     let mut io = Server::with_config(listener, Target::default(), config)?;
     events(&mut io);
     beats(&mut io, tick, loud_bytes);
     io.on_request(|target, io, request| answer(target, io, &request));
+    attend(io.handle());
     let handle = io.handle();
     let mut signals = Signals::new([SIGTERM, SIGINT])?;
     thread::spawn(move || {
@@ -89,16 +91,34 @@ pub fn serve(words: &[&str]) -> io::Result<()> {
     io.run()
 }
 
+/// Ends the server with its standard input: whoever started it is gone then.
+fn attend(handle: Handle<Target>) {
+    thread::spawn(move || {
+        // What is written to it, or why it cannot be read, is all the same.
+        let _ = io::copy(&mut io::stdin(), &mut io::sink());
+        let _ = handle.close();
+    });
+}
+
 fn set(options: &mut Options, word: &str) -> Option<()> {
     let (name, value) = word.split_once('=')?;
+    if name == "host" {
+        options.host = value.to_owned();
+        return Some(());
+    }
     let number: u32 = value.parse().ok()?;
     let time = Duration::from_millis(number.into());
     let config = &mut options.config;
     match name {
-        "port" => options.port = number.try_into().ok()?,
         "tick" => options.tick = time,
         "loud_bytes" => options.loud_bytes = number as usize,
         "grace" => options.grace = time,
+        "recovery" => {
+            config.recovery = Some(Recovery {
+                duration: time,
+                ..Recovery::default()
+            });
+        }
         "head_timeout" => config.head_timeout = time,
         "body_timeout" => config.body_timeout = time,
         "keep_alive_timeout" => config.keep_alive_timeout = time,

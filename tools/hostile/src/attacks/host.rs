@@ -12,6 +12,7 @@ use std::{
 use super::{Attack, Field, Holds, Pace, Run, engine, socketio, websocket};
 use crate::{
     child::PATIENCE,
+    netns::Netns,
     peer::{Peer, Tally, Unit},
     run::{Options, Setting, Skipped, Stage, Undo},
     wire::HANDSHAKE,
@@ -78,10 +79,17 @@ pub fn attacks() -> Vec<Attack> {
             )
         },
         host(
-            "poor-network",
-            "delay, and segments that are lost now and then, between honest clients and server",
-            &["served"],
+            "lossy-network",
+            "2 % of all segments lost between honest clients and server, each way",
+            &["served in a namespace", "served through a proxy"],
             poor_network,
+            endure,
+        ),
+        host(
+            "slow-network",
+            "25 ms each way, pieces of 100 bytes, one of 50 held up for 200 ms",
+            &["served through a proxy"],
+            proxied,
             endure,
         ),
     ]
@@ -345,7 +353,23 @@ fn stopped(stage: &mut Stage<'_>) -> io::Result<Tally> {
 
 // The network.
 
+/// A network namespace where that can be had, else a proxy.
 fn poor_network(_: &Options) -> io::Result<Setting> {
+    let Some(netns) = Netns::make() else {
+        return Ok(Setting {
+            is_proxied: true,
+            ..Setting::default()
+        });
+    };
+    Ok(Setting {
+        wrapper: netns.wrapper(),
+        words: vec![format!("host={}", netns.host)],
+        undo: Undo::by(move || drop(netns)),
+        ..Setting::default()
+    })
+}
+
+fn proxied(_: &Options) -> io::Result<Setting> {
     Ok(Setting {
         is_proxied: true,
         ..Setting::default()
@@ -355,6 +379,11 @@ fn poor_network(_: &Options) -> io::Result<Setting> {
 fn endure(stage: &mut Stage<'_>) -> io::Result<Tally> {
     sleep_until(stage.field.until);
     let mut tally = Tally::default();
-    tally.note("served");
+    let is_elsewhere = !stage.field.address.ip().is_loopback();
+    tally.note(if is_elsewhere {
+        "served in a namespace"
+    } else {
+        "served through a proxy"
+    });
     Ok(tally)
 }

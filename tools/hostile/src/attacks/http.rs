@@ -112,9 +112,20 @@ pub fn attacks() -> Vec<Attack> {
                 |field| pipelining(field, true),
             )
         },
+        Attack {
+            quick: &["keep_alive_timeout=2000", "close_timeout=1000"],
+            full: &[],
+            holds: Holds::Backlog,
+            ..peers(
+                "files-unread",
+                "the client's file of 38 KB, a hundred times on each connection, and never read",
+                &["closed", "reset"],
+                files_unread,
+            )
+        },
         peers(
             "half-closed",
-            "the sending side ended: before a request, within a head, a body, a poll, after a request",
+            "the sending side ended: before a request, after it, within a head, a body, a poll",
             &["200", "404", "closed"],
             half_closed,
         ),
@@ -429,6 +440,16 @@ fn pipelining(field: &Field, reads: bool) -> io::Result<Tally> {
     let mut peers = field.crowd(field.pick(20, 100), |_| Peer::connect(field.address))?;
     let request = "GET /nothing HTTP/1.1\r\nHost: h\r\n\r\n".repeat(100);
     Ok(field.flood(&mut peers, request.as_bytes(), reads))
+}
+
+fn files_unread(field: &Field) -> io::Result<Tally> {
+    let request = "GET /socket.io/socket.io.js HTTP/1.1\r\nHost: h\r\n\r\n".repeat(100);
+    let mut peers = field.crowd(field.pick(50, 500), |_| {
+        let mut peer = Peer::connect(field.address)?;
+        peer.send(&request);
+        Ok(peer)
+    })?;
+    Ok(field.until_cut(&mut peers, |peer| peer.send("G")))
 }
 
 fn half_closed(field: &Field) -> io::Result<Tally> {

@@ -48,8 +48,8 @@ pub enum Run {
     },
 }
 
-/// What an attack may make the server hold at most; the resident memory may grow by twice as much
-/// (a vector that grows is there twice, and an allocator has gaps), and by `SLACK_BYTES`.
+/// What an attack may make the server hold at most; the resident memory may grow by twice as much,
+/// because a vector that grows is there twice, and an allocator has gaps.
 #[derive(Clone, Copy)]
 pub enum Holds {
     /// Nothing but connections and sessions.
@@ -60,24 +60,33 @@ pub enum Holds {
     Handshakes,
     /// What is not read: `Config::backlog_bytes_process_max`.
     Backlog,
+    /// What is kept for clients that may come back: `Recovery::log_bytes_max`.
+    Recovery,
 }
 
 impl Holds {
-    /// Bytes by which resident memory may grow, with emio's default limits.
-    pub fn growth_bytes_max(self) -> u64 {
-        let config = emio::Config::default();
+    /// Bytes that the server may say it holds for clients, with emio's default limits.
+    pub fn bytes_max(self) -> u64 {
+        let (config, recovery) = (emio::Config::default(), emio::Recovery::default());
         let held = match self {
             Holds::Little => 0,
             Holds::Incoming => config.incoming_bytes_max,
             Holds::Handshakes => config.handshake_bytes_max,
             Holds::Backlog => config.backlog_bytes_process_max,
+            Holds::Recovery => recovery.log_bytes_max,
         };
-        2 * held + SLACK_BYTES
+        held + HELD_ANYHOW_BYTES
+    }
+
+    /// Bytes by which resident memory may grow.
+    pub fn growth_bytes_max(self) -> u64 {
+        2 * self.bytes_max()
     }
 }
 
-/// Slabs, tables and the buffers of a turn, for some thousand connections.
-const SLACK_BYTES: u64 = 24 * 1024 * 1024;
+/// What a thousand busy connections hold of requests and answers on their way, in each of which a
+/// read of 64 KiB may wait for its turn; slabs and tables; the buffers of a turn.
+const HELD_ANYHOW_BYTES: u64 = 16 * 1024 * 1024;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Pace {
@@ -147,6 +156,27 @@ impl Field {
             thread::sleep(self.pick(Duration::from_millis(50), Duration::from_millis(200)));
         }
         for _ in waiting {
+            tally.note("silence");
+        }
+        tally
+    }
+
+    /// Has each peer do something now and then that fails once it is cut off, and tells the ends.
+    fn until_cut(&self, peers: &mut [Peer], mut act: impl FnMut(&mut Peer) -> bool) -> Tally {
+        let end = Instant::now() + PATIENCE * 2;
+        let mut tally = Tally::default();
+        let mut left: Vec<&mut Peer> = peers.iter_mut().collect();
+        while !left.is_empty() && Instant::now() < end {
+            left.retain_mut(|peer| {
+                let is_there = act(peer);
+                if !is_there {
+                    tally.note(peer.end());
+                }
+                is_there
+            });
+            thread::sleep(Duration::from_millis(50));
+        }
+        for _ in left {
             tally.note("silence");
         }
         tally

@@ -80,7 +80,7 @@ pub fn attacks() -> Vec<Attack> {
             holds: Holds::Incoming,
             ..peers(
                 "slow-joins",
-                "events for a namespace whose middleware has not decided: 64 wait, the next ends it",
+                "events before a middleware has decided: 64 wait, the next ends the connection",
                 &["close", "reset"],
                 slow_joins,
             )
@@ -116,6 +116,17 @@ pub fn attacks() -> Vec<Attack> {
                 "echo events of 900 KB, whose answers are not read",
                 &["closed", "close", "reset"],
                 large_echoes,
+            )
+        },
+        Attack {
+            quick: &["recovery=2000"],
+            full: &["recovery=10000"],
+            holds: Holds::Recovery,
+            ..peers(
+                "recovery-flood",
+                "sockets that are left to be recovered, and recoveries with secrets that are guessed",
+                &["40"],
+                recovery_flood,
             )
         },
         peers(
@@ -444,6 +455,27 @@ fn large_echoes(field: &Field) -> io::Result<Tally> {
         ..*field
     };
     Ok(late.flood(&mut peers, &event, false))
+}
+
+fn recovery_flood(field: &Field) -> io::Result<Tally> {
+    let guess = "40{\"pid\":\"AAAAAAAAAAAAAAAAAAAA\",\"offset\":\"AAAA\"}";
+    field.again(|tally| {
+        for _ in 0..20 {
+            let mut peer = Peer::joined(field.address, "40")?;
+            peer.say("42[\"join\",\"honest\"]");
+            tally.note("40");
+        }
+        let mut peer = Peer::websocket(field.address)?;
+        peer.say(guess);
+        let answer = peer.text().unwrap_or_else(|unit| unit.name());
+        // Whoever is let in as somebody has missed events, which would come first.
+        tally.note(if answer.starts_with("40{\"sid\":") {
+            "40".into()
+        } else {
+            answer
+        });
+        Ok(())
+    })
 }
 
 fn join_and_leave(field: &Field) -> io::Result<Tally> {

@@ -5,7 +5,7 @@ use std::{io, time::Duration};
 use super::{Attack, Field, Holds, peers};
 use crate::{
     child::PATIENCE,
-    peer::{Peer, Tally, Unit},
+    peer::{Peer, Tally},
     wire::{self, BINARY, CONTINUATION, FINAL, PING, TEXT, frame},
 };
 
@@ -35,7 +35,7 @@ pub fn attacks() -> Vec<Attack> {
             ..peers(
                 "half-messages",
                 "900 KB of a message on many connections, and never the rest",
-                &["close 1008", "close 1013", "reset"],
+                &["close 1008", "close 1013", "close", "reset"],
                 half_messages,
             )
         },
@@ -99,6 +99,17 @@ pub fn attacks() -> Vec<Attack> {
                 "clients that never read, in a room that is broadcast to",
                 &["reset", "closed", "close"],
                 never_reads,
+            )
+        },
+        Attack {
+            quick: &["loud_bytes=262144"],
+            full: &["loud_bytes=65536"],
+            holds: Holds::Backlog,
+            ..peers(
+                "slow-readers",
+                "the same, who read a kilobyte now and then",
+                &["reset", "closed", "malformed"],
+                slow_readers,
             )
         },
     ]
@@ -285,30 +296,22 @@ fn half_open_upgrades(field: &Field) -> io::Result<Tally> {
 }
 
 pub fn never_reads(field: &Field) -> io::Result<Tally> {
+    unread(field, |_| {})
+}
+
+fn slow_readers(field: &Field) -> io::Result<Tally> {
+    unread(field, Peer::sip)
+}
+
+/// Peers in a loud room, until each is cut off, which sending finds out.
+fn unread(field: &Field, mut read: impl FnMut(&mut Peer)) -> io::Result<Tally> {
     let mut peers = field.crowd(field.pick(20, 100), |_| {
         let mut peer = Peer::joined(field.address, "40")?;
         peer.say("42[\"join\",\"loud\"]");
         Ok(peer)
     })?;
-    // None of them reads until it is cut off, which sending finds out.
-    let end = std::time::Instant::now() + PATIENCE * 2;
-    let mut cut = vec![false; peers.len()];
-    while cut.contains(&false) && std::time::Instant::now() < end {
-        for (peer, cut) in peers.iter_mut().zip(&mut cut) {
-            if !*cut {
-                *cut = !peer.say("3");
-            }
-        }
-        std::thread::sleep(Duration::from_millis(100));
-    }
-    let mut tally = Tally::default();
-    for (peer, cut) in peers.iter_mut().zip(cut) {
-        let unit = if cut {
-            peer.verdict()
-        } else {
-            Unit::Silence.name()
-        };
-        tally.note(unit);
-    }
-    Ok(tally)
+    Ok(field.until_cut(&mut peers, |peer| {
+        read(peer);
+        peer.say("3")
+    }))
 }
