@@ -243,8 +243,10 @@ impl Client {
         if line.owed == 0 || self.phase == Phase::Over {
             return;
         }
-        if line.is_used && line.owed == 1 {
-            // It was closed for idleness when the request was on its way: HTTP's own race.
+        let is_slow = env.model.sessions[self.id].trouble.stalled;
+        if line.is_used && line.owed == 1 && !is_slow {
+            // It was closed for idleness when the request was on its way: HTTP's own race. Who reads
+            // slowly may have missed the answer, and does not know.
             trace!("client {} sends again", self.id);
             let wire = env.net.connect(self.window);
             env.net.send(wire, &line.request);

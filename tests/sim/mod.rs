@@ -20,6 +20,8 @@ pub mod heap;
 pub mod model;
 pub mod net;
 pub mod script;
+pub mod soak;
+pub mod totals;
 
 use std::{
     cell::{Cell, RefCell},
@@ -37,6 +39,8 @@ use self::{
     model::{Limits, Model},
     net::{End, Net},
 };
+
+pub use totals::count;
 
 thread_local! {
     static TRACE: RefCell<Option<VecDeque<String>>> = const { RefCell::new(None) };
@@ -97,17 +101,12 @@ pub fn play_all(seeds: Range<u64>) {
         seeds.end - seeds.start,
         since.elapsed()
     );
-    TOTALS.with(|totals| println!("{:?}", totals.get()));
+    println!("{}", totals::take());
     assert!(
         failures.is_empty(),
         "{} seeds failed: {failures:?}",
         failures.len()
     );
-}
-
-thread_local! {
-    /// Events heard by handlers, packets received by clients, upgrades.
-    static TOTALS: Cell<(u64, u64, u64)> = const { Cell::new((0, 0, 0)) };
 }
 
 /// Random numbers from a seed (splitmix64).
@@ -269,19 +268,13 @@ impl Sim {
             self.step();
         }
         self.finish();
-        TOTALS.with(|totals| {
-            let (heard, delivered, upgrades) = totals.get();
-            let upgraded = self
-                .clients
-                .iter()
-                .filter(|c| c.has_upgraded && !c.style.is_websocket);
-            let upgrades = upgrades + upgraded.count() as u64;
-            let model = &self.model;
-            totals.set((
-                heard + model.heard_count,
-                delivered + model.delivered_count,
-                upgrades,
-            ));
+        let is_upgraded = |client: &&Client| client.has_upgraded && !client.style.is_websocket;
+        totals::add_game(totals::Game {
+            steps,
+            clients: self.clients.len(),
+            upgrades: self.clients.iter().filter(is_upgraded).count(),
+            heard: self.model.heard_count,
+            delivered: self.model.delivered_count,
         });
         let Sim {
             crank, empty_bytes, ..
@@ -296,7 +289,7 @@ impl Sim {
 
     /// More clients than a broadcast queues at once.
     fn gather_crowd(&mut self) {
-        for _ in 0..150 {
+        for _ in 0..100 + self.rng.below(250) {
             let style = Style {
                 is_websocket: self.rng.chance(2),
                 ..self.style()
@@ -507,6 +500,7 @@ impl Sim {
     /// The server sleeps through some time, while everyone's bytes wait for it.
     fn jump(&mut self, millis: u64) {
         trace!("the server sleeps for {millis} ms");
+        count("the server slept");
         self.settle();
         self.now += millis;
         self.awake_since = self.now;
@@ -557,6 +551,7 @@ impl Sim {
             }
         }
         trace!("the server sleeps while pongs are on their way");
+        count("the server slept over pongs");
         self.now += 3 * (interval + timeout);
         self.awake_since = self.now;
         self.turn();
@@ -632,6 +627,7 @@ impl Sim {
             let is_up = self.rng.chance(2);
             self.net.deliver(wire, is_up, max);
             if self.rng.chance(20) {
+                count("woken in vain");
                 self.net.wake_in_vain(wire);
             }
         }
@@ -687,6 +683,7 @@ impl Sim {
             4 => {
                 let end = self.rng.pick(&[End::Eof, End::Reset]);
                 if self.rng.chance(4) {
+                    count("a probe dropped");
                     self.with_client(client, |client, env| client.drop_probe(env, end));
                 }
             }
@@ -751,12 +748,26 @@ impl Sim {
         );
         let end = self.rng.pick(&[End::Eof, End::Reset]);
         match self.rng.below(10) {
-            9 => self.with_client(client, |client, env| client.drop_one(env, end)),
+            9 => {
+                count("one connection dropped");
+                self.with_client(client, |client, env| client.drop_one(env, end));
+            }
             0 | 1 => self.with_client(client, |client, env| client.say_goodbye(env)),
-            2 | 3 => self.with_client(client, |client, env| client.drop_all(env, end)),
-            4 => self.with_client(client, |client, env| client.misbehave(env)),
+            2 | 3 => {
+                count(if end == End::Reset {
+                    "reset"
+                } else {
+                    "dropped"
+                });
+                self.with_client(client, |client, env| client.drop_all(env, end));
+            }
+            4 => {
+                count("a protocol broken");
+                self.with_client(client, |client, env| client.misbehave(env));
+            }
             5 => {
                 trace!("client {client} falls silent");
+                count("fallen silent");
                 self.model.sessions[client].trouble.silent = true;
                 self.model.sessions[client].silent_since = Some(self.now);
             }
@@ -764,6 +775,11 @@ impl Sim {
             kind => {
                 let until = self.now + self.rng.below((interval + 2 * timeout) as usize) as u64;
                 let is_slow = kind == 8;
+                count(if is_slow {
+                    "reads stopped"
+                } else {
+                    "network stalled"
+                });
                 trace!("client {client} stands still until {until}, slow: {is_slow}");
                 self.model.sessions[client].trouble.stalled = true;
                 self.stalls.push(Stall {
@@ -778,6 +794,7 @@ impl Sim {
 
     fn vanish(&mut self, client: usize) {
         trace!("client {client} vanishes");
+        count("vanished");
         self.model.sessions[client].trouble.vanished = true;
         self.model.sessions[client].silent_since = Some(self.now);
         self.clients[client].phase = Phase::Over;
@@ -854,6 +871,7 @@ impl Sim {
     }
 
     fn stranger(&mut self) {
+        count("strangers");
         let wire = self.net.connect(1 << 20);
         let texts = [
             "",
@@ -1043,6 +1061,8 @@ impl Sim {
         if self.rng.chance(8) {
             trace!("the server is stopped");
             let handle = self.crank.handle();
+            // What is left of reading is told before.
+            heap::server(|| handle.run(|_, _| ())).expect("there is room");
             heap::server(|| handle.run(|app, _| app.write(Log::Shut))).expect("there is room");
             heap::server(|| handle.close()).expect("there is room");
             self.has_posted = true;

@@ -23,6 +23,7 @@ pub struct Model {
     /// The event being handled, if its acknowledgement is still to be given.
     unanswered: Option<u64>,
     pub limits: Limits,
+    now: u64,
     pub volatile_dropped: u64,
     pub is_shut: bool,
     pub heard_count: u64,
@@ -178,6 +179,7 @@ impl Model {
 
     /// What the application did in one turn.
     pub fn follow(&mut self, log: Vec<Log>, now: u64) {
+        self.now = now;
         for entry in log {
             trace!("app {entry:?}");
             self.step(entry, now);
@@ -483,6 +485,14 @@ impl Model {
         for socket in joining.filter(|socket| socket.presence == Presence::Joining) {
             socket.presence = Presence::Gone;
             socket.rooms.clear();
+            // Its judgement may have been over in the same turn, just before.
+            if socket.judged_at + self.limits.decision_timeout <= self.now {
+                self.sessions[client].refusals.push(LooseRefusal {
+                    namespace: socket.namespace.clone(),
+                    join: Some(socket.join),
+                    is_certain: false,
+                });
+            }
         }
     }
 
@@ -782,9 +792,9 @@ impl Model {
         let socket = &self.sockets[id];
         let bytes = match &what {
             What::Event { load, .. } | What::Ack { load, .. } => {
-                40 + load.pad * 5 + load.blobs * 160
+                100 + load.pad * 5 + load.blobs * 200
             }
-            _ => 80,
+            _ => 120,
         };
         let namespace = socket.namespace.clone();
         let owed = Owed {
