@@ -6,8 +6,8 @@
 use std::{cell::Cell, time::Duration};
 
 use emio::{
-    Ack, AckError, App, Args, Bytes, Config, Crank, Decision, Handshake, Io, Namespace, Peer,
-    Reason, Refusal, SessionEvent, Socket,
+    Ack, AckError, App, Args, Bytes, Config, Crank, Decision, Handle, Handshake, Io, Namespace,
+    Peer, Reason, Refusal, SessionEvent, Socket,
 };
 use serde::{Deserialize, Serialize};
 
@@ -26,6 +26,8 @@ pub struct Chat {
     pub has_posted: bool,
     /// What a watcher was told, if there is one.
     pub watched: Option<Watched>,
+    /// How handlers reach the loop itself.
+    handle: Option<Handle<Chat>>,
     tokens: u64,
 }
 
@@ -122,6 +124,10 @@ pub enum Command {
     },
     CloseConnection {
         who: Option<String>,
+    },
+    /// Ends the server, at once or within so many milliseconds.
+    End {
+        grace: Option<u64>,
     },
     /// The same emission in so many milliseconds.
     Later {
@@ -243,6 +249,7 @@ pub enum Log {
         load: Load,
     },
     Shut,
+    WindDown,
 }
 
 /// Receivers, resolved as far as the model needs.
@@ -322,6 +329,7 @@ pub fn crank(
     is_deferred: bool,
 ) -> Crank<Chat> {
     let mut crank = Crank::new(Chat::default(), config, entropy, now, 1_700_000_000_000);
+    crank.app().handle = Some(crank.handle());
     for name in NAMESPACES {
         let mut namespace = crank.of(name);
         if name == DEFERRED {
@@ -529,6 +537,11 @@ fn obey(app: &mut Chat, me: &Peer<'_, Chat>, commands: &[Command]) {
                 me.io().set_timeout(after, move |app, io| {
                     emit_from(app, io, &namespace, &rooms, load)
                 });
+            }
+            Command::End { grace } => {
+                let handle = app.handle.clone().expect("it was set at the beginning");
+                super::end::end_server(&handle, *grace);
+                app.has_posted = true;
             }
             Command::Reply { load } => {
                 let socket = heap::test(|| my_id.clone());

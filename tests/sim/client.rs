@@ -491,6 +491,7 @@ impl Client {
         let is_explained = session.is_closed_by_server
             || session.over.is_some()
             || model.is_shut
+            || model.is_ending
             || is_homeless
             || is_undecided
             || model.is_over_limit(self.id)
@@ -500,7 +501,8 @@ impl Client {
             "client {} was ended without a reason: {how}",
             self.id
         );
-        if model.is_over_limit(self.id) {
+        // It goes without a word that the server would hear.
+        if model.is_over_limit(self.id) || model.is_ending {
             env.model.sessions[self.id].trouble.dropped = true;
         }
         self.phase = Phase::Over;

@@ -16,6 +16,7 @@ macro_rules! trace {
 pub mod app;
 pub mod client;
 pub mod codec;
+mod end;
 pub mod heap;
 pub mod model;
 pub mod net;
@@ -31,11 +32,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use emio::{Config, Crank, Dispatch, Entropy, KeepHeaders, Refusal};
+use emio::{Config, Crank, Dispatch, Entropy, KeepHeaders, Reason, Refusal};
 
 use self::{
-    app::{Chat, Command, Hello, Load, Log, NAMESPACES, Watched, Whom},
+    app::{Chat, Command, Hello, Load, Log, NAMESPACES, Whom},
     client::{Client, Env, Phase, Style},
+    end::HEAP_BYTES_KEPT,
     model::{Limits, Model},
     net::{End, Net},
 };
@@ -264,7 +266,11 @@ impl Sim {
             self.gather_crowd();
             steps = 200;
         }
-        for _ in 0..steps {
+        let end = self.rng.chance(12).then(|| self.rng.below(steps));
+        for at in 0..steps {
+            if Some(at) == end {
+                self.end_early();
+            }
             self.step();
         }
         self.finish();
@@ -458,7 +464,11 @@ impl Sim {
         for client in 0..self.clients.len() {
             let is_open = self.clients[client].phase != Phase::Fresh;
             let session = &self.model.sessions[client];
-            let is_whole = session.over.is_none() && !self.model.is_shut;
+            // Who is told that the server ends has received what was sent before.
+            let is_told = session.over == Some(Reason::ServerShuttingDown)
+                && self.clients[client].has_upgraded
+                && self.now < session.over_at + END_MAX;
+            let is_whole = session.over.is_none() && !self.model.is_shut || is_told;
             if is_open && is_whole && self.clients[client].is_healthy(&self.model) {
                 self.model.check_settled(client, self.now);
                 self.clients[client].check_settled();
@@ -1049,85 +1059,10 @@ impl Sim {
     }
 }
 
+/// How long the server lets a client go that was told to, in milliseconds.
+const END_MAX: u64 = 3_000;
+
 const ROOMS: [&str; 3] = ["a", "b", "c"];
-
-// The end.
-impl Sim {
-    /// Everyone leaves, in every way there is, and nothing is left.
-    pub fn finish(&mut self) {
-        if self.rng.chance(2) {
-            self.check();
-        }
-        if self.rng.chance(8) {
-            trace!("the server is stopped");
-            let handle = self.crank.handle();
-            // What is left of reading is told before.
-            heap::server(|| handle.run(|_, _| ())).expect("there is room");
-            heap::server(|| handle.run(|app, _| app.write(Log::Shut))).expect("there is room");
-            heap::server(|| handle.close()).expect("there is room");
-            self.has_posted = true;
-            self.settle();
-        }
-        self.leave();
-        self.check_empty(HEAP_BYTES_KEPT);
-    }
-
-    fn leave(&mut self) {
-        for client in 0..self.clients.len() {
-            if self.clients[client].phase != Phase::Over {
-                let end = self.rng.pick(&[End::Eof, End::Reset]);
-                match self.rng.below(4) {
-                    0 if self.clients[client].phase == Phase::Open => {
-                        self.with_client(client, |client, env| client.say_goodbye(env));
-                    }
-                    1 => self.vanish(client),
-                    _ => self.with_client(client, |client, env| client.drop_all(env, end)),
-                }
-            }
-        }
-        self.settle();
-        let app = self.crank.app();
-        let (decisions, acks) = (
-            std::mem::take(&mut app.decisions),
-            std::mem::take(&mut app.acks),
-        );
-        drop((decisions, acks, std::mem::take(&mut app.openings)));
-        self.has_posted = true;
-        self.advance(1_000);
-        self.stalls.clear();
-        self.advance(200_000);
-    }
-
-    fn check_empty(&mut self, bytes_max: isize) {
-        self.model.check_empty();
-        assert_eq!(app::data_count(), 0, "sockets' data is left");
-        let stats = self.crank.stats();
-        assert_eq!(stats.connections, 0, "connections are left");
-        assert_eq!(stats.sessions, 0, "sessions are left");
-        assert_eq!(stats.sockets, 0, "sockets are left");
-        assert_eq!(stats.rooms, 0, "rooms are left");
-        assert_eq!(stats.incoming_bytes, 0, "incoming bytes are left");
-        assert_eq!(stats.backlog_bytes, 0, "backlog bytes are left");
-        assert_eq!(stats.sessions_opened, stats.sessions_closed);
-        assert_eq!(stats.connections_opened, stats.connections_closed);
-        if let Some(watched) = self.crank.app().watched {
-            let counted = Watched {
-                opened: stats.sessions_opened,
-                closed: stats.sessions_closed,
-                upgraded: stats.sessions_upgraded,
-                packets_in: stats.packets_in,
-                packets_out: stats.packets_out,
-            };
-            assert_eq!(watched, counted, "a watcher heard otherwise");
-        }
-        assert_eq!(self.crank.next_deadline(), None, "a deadline is left");
-        let bytes = heap::live_bytes() - self.base_bytes;
-        assert!(bytes <= bytes_max, "{bytes} bytes are left");
-    }
-}
-
-/// What slabs, maps and scratch buffers keep for the next clients.
-const HEAP_BYTES_KEPT: isize = 1024 * 1024;
 
 /// The same server over many generations: what it keeps does not grow.
 pub fn generations() {

@@ -26,6 +26,8 @@ pub struct Model {
     now: u64,
     pub volatile_dropped: u64,
     pub is_shut: bool,
+    /// Nobody is let in any more, and each is told when its turn comes.
+    pub is_ending: bool,
     pub heard_count: u64,
     pub delivered_count: u64,
 }
@@ -49,6 +51,7 @@ pub struct Session {
     pub refusals: Vec<LooseRefusal>,
     /// Why the server says it ended.
     pub over: Option<Reason>,
+    pub over_at: u64,
     /// The application ended it, so that what was owed before still comes.
     pub is_closed_by_server: bool,
     pub trouble: Trouble,
@@ -342,6 +345,7 @@ impl Model {
                 }
             }
             Log::Shut => self.shut(),
+            Log::WindDown => self.is_ending = true,
             other => unreachable!("{other:?} was asked by nobody"),
         }
     }
@@ -557,7 +561,7 @@ impl Model {
         }
         let session = &mut self.sessions[client];
         assert_eq!(session.over, None, "client {client} ends once");
-        session.over = Some(reason);
+        (session.over, session.over_at) = (Some(reason), now);
         self.end_sockets(client, reason);
     }
 
@@ -595,9 +599,8 @@ impl Model {
                 trouble.faulty || is_stuck || self.has_crossed(client)
             }
             Reason::ParseError => trouble.faulty,
-            Reason::ServerShuttingDown
-            | Reason::ClientNamespaceDisconnect
-            | Reason::ServerNamespaceDisconnect => false,
+            Reason::ServerShuttingDown => self.is_ending,
+            Reason::ClientNamespaceDisconnect | Reason::ServerNamespaceDisconnect => false,
         };
         if ok {
             Ok(())
@@ -610,6 +613,10 @@ impl Model {
         let trouble = session.trouble;
         let (interval, timeout) = (self.limits.ping_interval, self.limits.ping_timeout);
         if trouble.stalled || trouble.dropped || trouble.vanished || trouble.left {
+            return Ok(());
+        }
+        // It may need a connection that nobody accepts.
+        if self.is_ending && !session.is_websocket_only {
             return Ok(());
         }
         if !trouble.silent {

@@ -321,7 +321,7 @@ impl Net {
             }
         });
         self.reap(crank);
-        if crank.is_closing() {
+        if !crank.is_accepting() {
             self.is_closed = true;
             for wire in self.backlog.drain(..) {
                 self.wires[wire].down_end = true;
