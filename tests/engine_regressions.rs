@@ -3,7 +3,7 @@
 mod common;
 
 use common::*;
-use emio::{Config, Cors, Volatile};
+use emio::{Config, Cors, Reason, Volatile};
 
 fn with(change: impl FnOnce(&mut Config)) -> World {
     let mut config = Config::default();
@@ -277,4 +277,38 @@ fn nothing_is_told_of_a_session_after_its_end() {
         .position(|event| matches!(event, emio::SessionEvent::Closed(_)))
         .expect("it was closed");
     assert_eq!(told[end + 1..], [], "{told:?}");
+}
+
+/// The rest of a POST that was put off went to whoever had the slot of its session by then.
+#[test]
+fn the_rest_of_a_post_is_not_heard_as_the_next_session_of_the_slot() {
+    let mut world = with(|config| config.inputs_per_turn_max = 2);
+    let poller = world.poller();
+    let session = world.session();
+    world.in_one_turn(|world| {
+        world.send(poller.post, post_of(&polling(&poller.sid), "4a\x1e4b"));
+        world.act(|engine| engine.discard(session, Reason::TransportClose));
+        assert_eq!(world.engine.poll_dead(), None, "its slot is free");
+        let _next = world.poller();
+        assert_eq!(world.session(), session, "the next one has it");
+    });
+    assert_eq!(world.heard(), ["a"]);
+    world.answer(poller.post).is(200, "ok");
+}
+
+/// So did the end of one whose body was broken.
+#[test]
+fn a_broken_body_does_not_end_the_next_session_of_the_slot() {
+    let mut world = World::new();
+    let poller = world.poller();
+    let session = world.session();
+    let head = chunked_of(&polling(&poller.sid), &[]);
+    let head = head.strip_suffix(b"0\r\n\r\n").expect("no chunks");
+    world.send(poller.post, head);
+    world.act(|engine| engine.discard(session, Reason::TransportClose));
+    let _next = world.poller();
+    assert_eq!(world.session(), session, "the next one has the slot");
+    world.send(poller.post, "no size\r\n");
+    assert_eq!(world.answer(poller.post).status, 400);
+    assert_eq!(world.reasons(), [Reason::TransportClose]);
 }
