@@ -87,6 +87,11 @@ pub struct Hello {
     pub when_leaving: Vec<Command>,
     pub when_left: Vec<Command>,
     pub pad: String,
+    /// What it shows to find its socket again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pid: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub offset: Option<String>,
 }
 
 /// What a handler is told to do.
@@ -179,6 +184,14 @@ pub enum Log {
         join: u64,
     },
     Joined {
+        socket: String,
+        client: usize,
+        join: u64,
+        is_recovered: bool,
+        rooms: Vec<String>,
+    },
+    /// A socket that might have come back is forgotten.
+    Expired {
         socket: String,
     },
     Heard {
@@ -365,6 +378,11 @@ pub fn crank(
             *count += 1;
         });
     }
+    crank.on_session_expired(|app, _, id, data| {
+        let socket = heap::test(|| id.to_string());
+        app.write(Log::Expired { socket });
+        drop(data);
+    });
     crank.on_error(|app, problem| app.write(heap::test(|| Log::Problem(problem.to_string()))));
     crank
 }
@@ -373,8 +391,18 @@ fn handle(namespace: &mut Namespace<'_, Chat>) {
     namespace
         .on_connect(|app: &mut Chat, socket: Socket<'_, Chat>| {
             let (data, peer) = socket.split();
+            if peer.recovered() {
+                // It has the data of the one that left; nobody may have judged what it says now.
+                let hello = peer.handshake().auth;
+                data.hello = serde_json::from_value(hello).expect("clients say hello");
+                data.owner = format!("{}/{}", data.hello.client, data.hello.join);
+            }
             app.write(heap::test(|| Log::Joined {
                 socket: peer.id().to_string(),
+                client: data.hello.client,
+                join: data.hello.join,
+                is_recovered: peer.recovered(),
+                rooms: rooms(&peer),
             }));
             obey(app, &peer, &data.hello.when_joined);
         })

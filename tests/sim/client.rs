@@ -12,6 +12,7 @@ use super::{
     codec::{self, Answer, Packet, Sio},
     model::{Join, LooseRefusal, Model, Sent, Session, What},
     net::{End, Net},
+    recovery::Card,
 };
 
 pub struct Client {
@@ -26,6 +27,8 @@ pub struct Client {
     out: VecDeque<Packet>,
     partial: Option<(Sio, Vec<Vec<u8>>)>,
     pub places: BTreeMap<&'static str, Place>,
+    /// What it shows to find its sockets again.
+    pub cards: BTreeMap<String, Held>,
     /// Events that want an answer: namespace and id to token.
     acks: BTreeMap<(String, u64), u64>,
     next_ack: u64,
@@ -73,6 +76,14 @@ pub enum Phase {
 pub struct Place {
     pub join: u64,
     pub id: Option<String>,
+}
+
+/// What it knows of a socket that it could find again.
+#[derive(Clone, Debug)]
+pub struct Held {
+    pid: String,
+    offset: Option<String>,
+    card: Card,
 }
 
 /// One side of polling.
@@ -133,6 +144,7 @@ impl Client {
             out: VecDeque::new(),
             partial: None,
             places: BTreeMap::new(),
+            cards: BTreeMap::new(),
             acks: BTreeMap::new(),
             next_ack: 0,
             asks: Vec::new(),
@@ -447,7 +459,8 @@ impl Client {
         match what {
             What::Connect(id) => {
                 if let Some(place) = place {
-                    place.id = Some(id);
+                    place.id = Some(id.clone());
+                    self.hold_card(packet, id, env.model.keeping.is_some());
                 }
             }
             What::Refusal | What::Disconnect => {
@@ -458,6 +471,10 @@ impl Client {
                 }
             }
             What::Event { token, is_ask, .. } => {
+                if let (true, Some(held)) = (place.is_some(), self.cards.get_mut(&packet.namespace))
+                {
+                    held.note(packet, token);
+                }
                 if is_ask {
                     let id = packet.id.expect("an ask has an id");
                     self.asks.push((packet.namespace.clone(), id, token));
@@ -472,6 +489,35 @@ impl Client {
                 assert_eq!(known, Some(event), "an acknowledgement came twice");
             }
         }
+    }
+
+    /// What it waits for, and the id of its next event.
+    pub fn asked(&self) -> (BTreeMap<(String, u64), u64>, u64) {
+        (self.acks.clone(), self.next_ack)
+    }
+
+    /// Goes on with the ids of its former connection: late answers may come over this one.
+    pub fn go_on_asking(&mut self, (acks, next_ack): (BTreeMap<(String, u64), u64>, u64)) {
+        (self.acks, self.next_ack) = (acks, next_ack);
+    }
+
+    /// It has joined, and is told how to find this place again.
+    fn hold_card(&mut self, packet: &Sio, id: String, is_due: bool) {
+        let json: serde_json::Value = serde_json::from_str(&packet.json).expect("JSON");
+        let pid = json.get("pid").map(|pid| pid.as_str().expect("text"));
+        assert_eq!(pid.is_some(), is_due, "{}", packet.json);
+        let Some(pid) = pid.map(str::to_owned) else {
+            return;
+        };
+        // Official clients go on with the last offset that they saw, whoever they are now.
+        let old = self.cards.remove(&packet.namespace);
+        if let Some(old) = old.as_ref().filter(|old| old.card.socket == id) {
+            assert_eq!(old.pid, pid, "the same socket, another secret");
+        }
+        let (offset, last) = old.map_or((None, None), |old| (old.offset, old.card.last));
+        let card = Card { socket: id, last };
+        let held = Held { pid, offset, card };
+        self.cards.insert(packet.namespace.clone(), held);
     }
 
     /// The server ended the session, which needs a reason.
@@ -695,16 +741,48 @@ impl Client {
         }
     }
 
-    pub fn join(&mut self, env: &mut Env<'_>, namespace: &'static str, hello: Hello) {
+    pub fn join(&mut self, env: &mut Env<'_>, namespace: &'static str, mut hello: Hello) {
         let join = hello.join;
+        let card = self.show_card(env, namespace, &mut hello);
         let entry = Join {
             client: self.id,
+            card,
             ..Join::default()
         };
         env.model.joins.insert(join, entry);
         self.places.insert(namespace, Place { join, id: None });
         let json = serde_json::to_string(&hello).expect("a hello is JSON");
         self.send_sio(0, namespace, None, json, Vec::new());
+    }
+
+    /// Shows what it holds, mostly as it is.
+    fn show_card(
+        &mut self,
+        env: &mut Env<'_>,
+        namespace: &'static str,
+        hello: &mut Hello,
+    ) -> Option<Card> {
+        let held = self.cards.get(namespace)?.clone();
+        hello.pid = Some(held.pid);
+        hello.offset = held.offset;
+        match env.rng.below(16) {
+            0 => {
+                hello.pid = Some("AAAAAAAAAAAAAAAAAAAA".to_owned());
+                None
+            }
+            1 => {
+                hello.offset = Some("no offset".to_owned());
+                None
+            }
+            2 => {
+                hello.offset = None;
+                Some(Card {
+                    last: None,
+                    ..held.card
+                })
+            }
+            _ => Some(held.card),
+        }
     }
 
     pub fn join_nowhere(&mut self, env: &mut Env<'_>) {
@@ -904,6 +982,18 @@ impl Client {
             "client {} could not send",
             self.id
         );
+    }
+}
+
+impl Held {
+    /// An event has come, perhaps with its offset.
+    fn note(&mut self, packet: &Sio, token: u64) {
+        let list: Vec<serde_json::Value> =
+            serde_json::from_str(&packet.json).expect("packets are JSON");
+        if let Some(offset) = list.get(4) {
+            self.offset = offset.as_str().map(str::to_owned);
+            self.card.last = Some(token);
+        }
     }
 }
 

@@ -20,6 +20,7 @@ mod end;
 pub mod heap;
 pub mod model;
 pub mod net;
+pub mod recovery;
 pub mod script;
 pub mod soak;
 pub mod totals;
@@ -32,7 +33,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use emio::{Config, Crank, Dispatch, Entropy, KeepHeaders, Reason, Refusal};
+use emio::{Config, Crank, Dispatch, Entropy, KeepHeaders, Reason, Recovery, Refusal};
 
 use self::{
     app::{Chat, Command, Hello, Load, Log, NAMESPACES, Whom},
@@ -40,6 +41,7 @@ use self::{
     end::HEAP_BYTES_KEPT,
     model::{Limits, Model},
     net::{End, Net},
+    recovery::Keeping,
 };
 
 pub use totals::count;
@@ -161,6 +163,22 @@ struct Stall {
     is_slow: bool,
 }
 
+fn recovery_of(rng: &mut Rng) -> Recovery {
+    let mut recovery = Recovery {
+        duration: Duration::from_millis(rng.pick(&[1_000, 20_000, 120_000])),
+        skip_middlewares: rng.chance(2),
+        ..Recovery::default()
+    };
+    // What middleware says would push out what its socket missed, which nobody is told.
+    if recovery.skip_middlewares && rng.chance(4) {
+        recovery.log_bytes_max = 2_000;
+    }
+    if rng.chance(4) {
+        recovery.sessions_max = rng.below(3) as u32;
+    }
+    recovery
+}
+
 /// One game.
 pub struct Sim {
     pub rng: Rng,
@@ -217,6 +235,9 @@ impl Sim {
             config.inputs_per_turn_max = 1 + rng.below(4) as u32;
             config.sends_per_turn_max = rng.below(10) as u32;
         }
+        if rng.chance(3) {
+            config.recovery = Some(recovery_of(&mut rng));
+        }
         let is_deferred = rng.chance(5);
         let clients_max = 2 + rng.below(6);
         Sim::with(config, is_deferred, rng, clients_max)
@@ -224,6 +245,17 @@ impl Sim {
 
     /// A server with this configuration, which may judge handshakes later, and nobody there.
     pub fn with(config: Config, is_deferred: bool, mut rng: Rng, clients_max: usize) -> Sim {
+        let keeping = config.recovery.as_ref().map(|recovery| Keeping {
+            duration: recovery.duration.as_millis() as u64,
+            skips_middleware: recovery.skip_middlewares,
+            is_narrow: *recovery
+                != Recovery {
+                    duration: recovery.duration,
+                    skip_middlewares: recovery.skip_middlewares,
+                    ..Recovery::default()
+                }
+                || config.backlog_bytes_max < 1_000_000,
+        });
         let millis = |duration: Duration| duration.as_millis() as u64;
         let limits = Limits {
             ping_interval: millis(config.ping_interval),
@@ -245,7 +277,7 @@ impl Sim {
             net: Net::default(),
             crank,
             clients: Vec::new(),
-            model: Model::new(limits),
+            model: Model::new(limits, keeping),
             tokens: 0,
             joins: 0,
             drift: 0,
@@ -468,7 +500,9 @@ impl Sim {
             let is_told = session.over == Some(Reason::ServerShuttingDown)
                 && self.clients[client].has_upgraded
                 && self.now < session.over_at + END_MAX;
-            let is_whole = session.over.is_none() && !self.model.is_shut || is_told;
+            // One that polls may need a connection that nobody accepts.
+            let is_cut_off = self.model.is_ending && !self.clients[client].has_upgraded;
+            let is_whole = session.over.is_none() && !self.model.is_shut && !is_cut_off || is_told;
             if is_open && is_whole && self.clients[client].is_healthy(&self.model) {
                 self.model.check_settled(client, self.now);
                 self.clients[client].check_settled();
@@ -675,6 +709,9 @@ impl Sim {
             // Somebody new comes for one who left.
             if self.clients[client].phase == Phase::Over && self.rng.chance(4) {
                 self.clients_max += 1;
+                if self.rng.chance(2) {
+                    self.come_back(client);
+                }
             }
             return;
         }
@@ -744,6 +781,7 @@ impl Sim {
             when_leaving: quiet(self.commands(namespace, 2)),
             when_left: quiet(self.commands(namespace, 1)),
             pad: "x".repeat(self.rng.below(60)),
+            ..Hello::default()
         };
         self.with_client(client, |client, env| client.join(env, namespace, hello));
         if self.rng.chance(4) {
@@ -800,6 +838,21 @@ impl Sim {
                 self.react(client, true);
             }
         }
+    }
+
+    /// The same client over another session, as far as it can show that.
+    fn come_back(&mut self, old: usize) {
+        let cards = std::mem::take(&mut self.clients[old].cards);
+        if cards.is_empty() {
+            return;
+        }
+        let (style, window) = (self.style(), self.window());
+        let client = self.add_client(style, window);
+        trace!("client {old} comes back as client {client}");
+        self.clients[client].cards = cards;
+        let asked = self.clients[old].asked();
+        self.clients[client].go_on_asking(asked);
+        self.model.sessions[old].trouble.replaced = true;
     }
 
     fn vanish(&mut self, client: usize) {

@@ -12,19 +12,25 @@ use emio::{AckError, Reason};
 use super::{
     app::{ANSWER, Load, Log, To, blob, pad},
     codec::Sio,
+    recovery::{Card, Keeping, Logged, Way},
 };
 
 #[derive(Default)]
 pub struct Model {
-    sockets: BTreeMap<String, Socket>,
+    pub(super) sockets: BTreeMap<String, Socket>,
     pub sessions: Vec<Session>,
     pub joins: BTreeMap<u64, Join>,
     asks: BTreeMap<u64, Ask>,
     /// The event being handled, if its acknowledgement is still to be given.
     unanswered: Option<u64>,
     pub limits: Limits,
-    now: u64,
+    pub(super) now: u64,
     pub volatile_dropped: u64,
+    /// Whether sockets can come back.
+    pub keeping: Option<Keeping>,
+    /// Every event that could be replayed, and where each is.
+    pub(super) log: Vec<Logged>,
+    pub(super) places: BTreeMap<u64, usize>,
     pub is_shut: bool,
     /// Nobody is let in any more, and each is told when its turn comes.
     pub is_ending: bool,
@@ -61,6 +67,8 @@ pub struct Session {
     pub last_pong: Option<u64>,
     /// When it fell silent or vanished.
     pub silent_since: Option<u64>,
+    /// It tried to find its socket again.
+    pub has_returned: bool,
     pub is_websocket_only: bool,
 }
 
@@ -79,23 +87,28 @@ pub struct Trouble {
     pub stalled: bool,
     /// It broke the protocol.
     pub faulty: bool,
+    /// Its client came back over another connection.
+    pub replaced: bool,
 }
 
 #[derive(Debug)]
-struct Socket {
-    client: usize,
-    join: u64,
-    namespace: String,
-    presence: Presence,
-    judged_at: u64,
-    rooms: BTreeSet<String>,
+pub struct Socket {
+    pub client: usize,
+    pub join: u64,
+    pub namespace: String,
+    pub presence: Presence,
+    pub judged_at: u64,
+    pub rooms: BTreeSet<String>,
+    pub way: Way,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Presence {
+pub enum Presence {
     Joining,
     Connected,
     Leaving(Option<Reason>),
+    /// It has left, and may come back.
+    Away,
     Gone,
 }
 
@@ -108,6 +121,8 @@ pub struct Join {
     pub is_ended_by_server: bool,
     /// Events with an acknowledgement id.
     pub wants_ack: BTreeSet<u64>,
+    /// What it shows to find its socket again.
+    pub card: Option<Card>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -124,6 +139,7 @@ pub struct Owed {
     pub what: What,
     /// It may be dropped.
     pub is_volatile: bool,
+    has_offset: bool,
     bytes: usize,
 }
 
@@ -173,9 +189,10 @@ impl Trouble {
 
 // The log.
 impl Model {
-    pub fn new(limits: Limits) -> Model {
+    pub fn new(limits: Limits, keeping: Option<Keeping>) -> Model {
         Model {
             limits,
+            keeping,
             ..Model::default()
         }
     }
@@ -201,8 +218,7 @@ impl Model {
         for socket in joining.filter(|socket| socket.judged_at + limit <= now) {
             let join = self.joins.get_mut(&socket.join).expect("it was sent");
             join.is_ended_by_server = true;
-            socket.presence = Presence::Gone;
-            socket.rooms.clear();
+            Model::turn_away(socket);
             let session = &mut self.sessions[socket.client];
             // A client that is nowhere may have been closed before.
             let closed_at = session
@@ -242,14 +258,37 @@ impl Model {
                 self.judged(&socket, namespace, client, join, now);
                 self.refused(&socket, now);
             }
-            Log::Joined { socket } => {
+            Log::Joined {
+                socket,
+                client,
+                join,
+                is_recovered,
+                rooms,
+            } => {
                 self.unanswered = None;
+                if is_recovered && self.socket(&socket).join != join {
+                    let keeping = self.keeping.expect("nobody comes back otherwise");
+                    assert!(keeping.skips_middleware, "{socket} was not judged");
+                    self.returning(&socket, client, join);
+                    self.accepted(&socket);
+                }
+                let state = &self.sockets[&socket];
+                assert_eq!(state.presence, Presence::Connected, "joined {socket}");
                 assert_eq!(
-                    self.sockets[&socket].presence,
-                    Presence::Connected,
+                    (state.client, state.join),
+                    (client, join),
                     "joined {socket}"
                 );
+                let is_card = |card: &Card| card.socket == socket;
+                let came_back = self.joins[&join].card.as_ref().is_some_and(is_card);
+                assert_eq!(is_recovered, came_back, "whether {socket} came back");
+                assert!(
+                    state.rooms.iter().eq(&rooms),
+                    "rooms of {socket}: {:?}",
+                    state.rooms
+                );
             }
+            Log::Expired { socket } => self.expired(&socket),
             Log::Heard {
                 socket,
                 token,
@@ -296,7 +335,11 @@ impl Model {
                     load,
                     is_ask: false,
                 };
-                for id in self.receivers(&namespace, &to) {
+                let receivers = self.receivers(&namespace, &to);
+                if !volatile && self.is_logged(&to) {
+                    self.log((&namespace, &to, name, token, load), &receivers);
+                }
+                for id in receivers {
                     self.owe(&id, what.clone(), volatile);
                 }
             }
@@ -324,7 +367,11 @@ impl Model {
                 }
             }
             Log::Leave { socket, room } => {
-                self.socket(&socket).rooms.remove(&room);
+                let socket = self.socket(&socket);
+                // Who has left finds its rooms as they were, whatever is said afterwards.
+                if socket.presence != Presence::Away {
+                    socket.rooms.remove(&room);
+                }
             }
             Log::Disconnect { socket, close } => self.disconnect(&socket, close, now),
             Log::CloseConnection { socket } => {
@@ -350,7 +397,7 @@ impl Model {
         }
     }
 
-    fn socket(&mut self, id: &str) -> &mut Socket {
+    pub(super) fn socket(&mut self, id: &str) -> &mut Socket {
         self.sockets
             .get_mut(id)
             .unwrap_or_else(|| panic!("unknown socket {id}"))
@@ -380,14 +427,16 @@ impl Model {
             .unwrap_or_else(|| panic!("join {join} was not sent"));
         assert_eq!(known.client, client, "join {join} of another client");
         if let Some(socket) = self.sockets.get(id) {
-            assert_eq!(
-                (socket.client, socket.join),
-                (client, join),
-                "{id} is somebody else"
-            );
+            if socket.join != join {
+                let skips_middleware = self.keeping.is_some_and(|it| it.skips_middleware);
+                assert!(!skips_middleware, "{id} is judged again");
+                return self.returning(id, client, join);
+            }
+            assert_eq!(socket.client, client, "{id} is somebody else");
             assert_eq!(socket.presence, Presence::Joining);
             return;
         }
+        self.check_newcomer(join);
         let is_again = self.sockets.values().any(|socket| socket.join == join);
         assert!(!is_again, "join {join} was judged twice");
         let socket = Socket {
@@ -397,15 +446,23 @@ impl Model {
             presence: Presence::Joining,
             judged_at: now,
             rooms: BTreeSet::new(),
+            way: Way::starting(self.log_len()),
         };
         self.sockets.insert(id.to_owned(), socket);
     }
 
     fn accepted(&mut self, id: &str) {
+        if self.socket(id).way.is_away() && self.comes_too_late(id) {
+            return;
+        }
         let socket = self.socket(id);
         socket.presence = Presence::Connected;
-        let client = socket.client;
+        let (client, join) = (socket.client, socket.join);
+        let is_back = socket.way.is_away();
         self.sessions[client].homeless_since = None;
+        if is_back {
+            self.welcome_back(id, join);
+        }
         self.owe(id, What::Connect(id.to_owned()), false);
     }
 
@@ -425,8 +482,7 @@ impl Model {
         let closed_at = closed_at.map(|at| at + self.limits.connect_timeout);
         let is_closed = closed_at.is_some_and(|at| at <= now);
         self.owe(id, What::Refusal, has_left || has_other || is_closed);
-        self.socket(id).presence = Presence::Gone;
-        self.socket(id).rooms.clear();
+        Model::turn_away(self.socket(id));
         self.joins
             .get_mut(&join)
             .expect("it was sent")
@@ -487,8 +543,7 @@ impl Model {
             .values_mut()
             .filter(|socket| socket.client == client);
         for socket in joining.filter(|socket| socket.presence == Presence::Joining) {
-            socket.presence = Presence::Gone;
-            socket.rooms.clear();
+            Model::turn_away(socket);
             // Its judgement may have been over in the same turn, just before.
             if socket.judged_at + self.limits.decision_timeout <= self.now {
                 self.sessions[client].refusals.push(LooseRefusal {
@@ -501,6 +556,7 @@ impl Model {
     }
 
     fn end_socket(&mut self, id: &str, reason: Reason) {
+        self.note_leaving(id);
         let socket = self.socket(id);
         socket.presence = Presence::Leaving(Some(reason));
         let join = socket.join;
@@ -547,6 +603,7 @@ impl Model {
             self.skip_stale(join);
             let sent = &mut self.joins.get_mut(&join).expect("it was sent").sent;
             assert_eq!(sent.pop_front(), Some(Sent::Leave), "{id} did not leave");
+            self.note_leaving(id);
             self.socket(id).presence = Presence::Leaving(None);
             return self.note_home(client, now);
         }
@@ -565,12 +622,11 @@ impl Model {
         self.end_sockets(client, reason);
     }
 
-    fn left(&mut self, id: &str, _: Reason, rooms: &[String]) {
+    fn left(&mut self, id: &str, reason: Reason, rooms: &[String]) {
         assert!(rooms.is_empty(), "{id} has left, and is in {rooms:?}");
         let socket = self.socket(id);
         assert_eq!(socket.presence, Presence::Leaving(None), "{id} left twice");
-        socket.presence = Presence::Gone;
-        socket.rooms.clear();
+        self.keep(id, reason);
         let mut asks = self.asks.iter();
         let pending = asks.find(|(_, ask)| ask.socket == id && !ask.is_resolved);
         assert!(
@@ -586,7 +642,7 @@ impl Model {
         let trouble = session.trouble;
         let polls = !session.is_websocket_only;
         let ok = match reason {
-            Reason::TransportClose => trouble.left || trouble.dropped,
+            Reason::TransportClose => trouble.left || trouble.dropped || trouble.replaced,
             Reason::TransportError => {
                 (trouble.dropped && polls)
                     || trouble.faulty
@@ -595,8 +651,12 @@ impl Model {
             }
             Reason::PingTimeout => return self.may_time_out(session, now),
             Reason::ForcedClose | Reason::ForcedServerClose => {
-                let is_stuck = trouble.stalled || trouble.vanished;
-                trouble.faulty || is_stuck || self.has_crossed(client)
+                // Half an event may be all that it sent.
+                let is_stuck = trouble.stalled || trouble.vanished || trouble.dropped;
+                // Its middleware may have taken longer than what it missed is remembered.
+                let is_forgotten = session.has_returned;
+                let is_excused = trouble.faulty || is_stuck || is_forgotten;
+                is_excused || self.has_crossed(client) || self.is_overdue(client)
             }
             Reason::ParseError => trouble.faulty,
             Reason::ServerShuttingDown => self.is_ending,
@@ -607,6 +667,19 @@ impl Model {
         } else {
             Err("nothing was done to it that explains this")
         }
+    }
+
+    /// Whether a judgement of one of its sockets is over in this turn: what it sent there meets a
+    /// refusal.
+    fn is_overdue(&self, client: usize) -> bool {
+        let limit = self.limits.decision_timeout;
+        let mut own = self
+            .sockets
+            .values()
+            .filter(|socket| socket.client == client);
+        own.any(|socket| {
+            socket.presence == Presence::Joining && socket.judged_at + limit <= self.now
+        })
     }
 
     fn may_time_out(&self, session: &Session, now: u64) -> Result<(), &'static str> {
@@ -795,7 +868,15 @@ impl Model {
         here.filter(receives).map(|(id, _)| id.clone()).collect()
     }
 
-    fn owe(&mut self, id: &str, what: What, is_volatile: bool) {
+    /// Whether the server could replay it: what is said to one who has not joined is not.
+    fn is_logged(&self, to: &To) -> bool {
+        match to {
+            To::One(id) => self.is_connected(id),
+            To::Rooms { .. } => true,
+        }
+    }
+
+    pub(super) fn owe(&mut self, id: &str, what: What, is_volatile: bool) {
         let socket = &self.sockets[id];
         let bytes = match &what {
             What::Event { load, .. } | What::Ack { load, .. } => {
@@ -804,11 +885,15 @@ impl Model {
             _ => 120,
         };
         let namespace = socket.namespace.clone();
+        let is_replayable = matches!(what, What::Event { is_ask: false, .. }) && !is_volatile;
+        let is_joined = socket.presence == Presence::Connected;
+        let has_offset = self.keeping.is_some() && is_replayable && is_joined;
         let owed = Owed {
             join: socket.join,
             namespace,
             what,
             is_volatile,
+            has_offset,
             bytes,
         };
         self.sessions[socket.client].owed.push_back(owed);
@@ -882,7 +967,9 @@ fn fits(owed: &Owed, packet: &Sio, blobs: &[Vec<u8>], acks: &BTreeMap<(String, u
         return false;
     }
     match &owed.what {
-        What::Connect(id) => packet.kind == 0 && packet.json == format!("{{\"sid\":\"{id}\"}}"),
+        What::Connect(id) => {
+            packet.kind == 0 && packet.json.starts_with(&format!("{{\"sid\":\"{id}\""))
+        }
         What::Refusal => packet.kind == 4,
         What::Disconnect => packet.kind == 1,
         What::Event {
@@ -894,7 +981,15 @@ fn fits(owed: &Owed, packet: &Sio, blobs: &[Vec<u8>], acks: &BTreeMap<(String, u
             let kind = if load.blobs > 0 { 5 } else { 2 };
             packet.kind == kind
                 && packet.id.is_some() == *is_ask
-                && carries(packet, blobs, Some(name), *token, *token, *load)
+                && carries(
+                    packet,
+                    blobs,
+                    Some(name),
+                    *token,
+                    *token,
+                    *load,
+                    owed.has_offset,
+                )
         }
         What::Ack { event, load } => {
             let kind = if load.blobs > 0 { 6 } else { 3 };
@@ -903,7 +998,7 @@ fn fits(owed: &Owed, packet: &Sio, blobs: &[Vec<u8>], acks: &BTreeMap<(String, u
                 .and_then(|id| acks.get(&(packet.namespace.clone(), id)));
             packet.kind == kind
                 && asked == Some(event)
-                && carries(packet, blobs, None, ANSWER, ANSWER, *load)
+                && carries(packet, blobs, None, ANSWER, ANSWER, *load, false)
         }
     }
 }
@@ -916,6 +1011,7 @@ fn carries(
     token: u64,
     key: u64,
     load: Load,
+    has_offset: bool,
 ) -> bool {
     let list: Vec<serde_json::Value> =
         serde_json::from_str(&packet.json).expect("packets are JSON");
@@ -926,9 +1022,12 @@ fn carries(
         }
         list = &list[1..];
     }
-    let [found, text, places] = list else {
+    let [found, text, places, offset @ ..] = list else {
         return false;
     };
+    if offset.len() != usize::from(has_offset) || !offset.iter().all(serde_json::Value::is_string) {
+        return false;
+    }
     if *found != token {
         return false;
     }
@@ -1027,14 +1126,19 @@ impl Model {
 
     pub fn rooms_count(&self) -> usize {
         let sockets = self.sockets.values();
-        let rooms = sockets.flat_map(|s| s.rooms.iter().map(|room| (&s.namespace, room)));
+        let here = sockets.filter(|socket| socket.presence != Presence::Away);
+        let rooms = here.flat_map(|s| s.rooms.iter().map(|room| (&s.namespace, room)));
         rooms.collect::<BTreeSet<_>>().len()
     }
 
     /// Everyone has left.
     pub fn check_empty(&self) {
         for (id, socket) in &self.sockets {
+            // One that found no place on a short list was forgotten without a word.
+            let is_forgotten = socket.presence == Presence::Away
+                && self.keeping.is_some_and(|keeping| keeping.is_narrow);
             let is_gone = matches!(socket.presence, Presence::Gone | Presence::Joining);
+            let is_gone = is_gone || is_forgotten;
             assert!(is_gone, "{id} is still {:?}", socket.presence);
         }
         for (token, ask) in &self.asks {

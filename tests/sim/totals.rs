@@ -14,6 +14,8 @@ pub struct Totals {
     upgrades: u64,
     heard: u64,
     delivered: u64,
+    returns: u64,
+    missed: u64,
     faults: BTreeMap<&'static str, u64>,
 }
 
@@ -34,6 +36,14 @@ thread_local! {
 pub fn count(fault: &'static str) {
     super::heap::test(|| {
         TOTALS.with_borrow_mut(|totals| *totals.faults.entry(fault).or_default() += 1);
+    });
+}
+
+/// A socket came back, and was sent so many events that it missed.
+pub fn count_return(missed: usize) {
+    TOTALS.with_borrow_mut(|totals| {
+        totals.returns += 1;
+        totals.missed += missed as u64;
     });
 }
 
@@ -61,6 +71,8 @@ impl AddAssign for Totals {
         self.upgrades += other.upgrades;
         self.heard += other.heard;
         self.delivered += other.delivered;
+        self.returns += other.returns;
+        self.missed += other.missed;
         for (fault, count) in other.faults {
             *self.faults.entry(fault).or_default() += count;
         }
@@ -73,8 +85,16 @@ impl fmt::Display for Totals {
         write!(
             f,
             "{} games, {} steps, {} clients, {} upgrades, {} events heard by the server, \
-             {} packets received by clients, {faults} faults:",
-            self.games, self.steps, self.clients, self.upgrades, self.heard, self.delivered
+             {} packets received by clients, {} sockets recovered and {} events replayed, \
+             {faults} faults:",
+            self.games,
+            self.steps,
+            self.clients,
+            self.upgrades,
+            self.heard,
+            self.delivered,
+            self.returns,
+            self.missed
         )?;
         for (fault, count) in &self.faults {
             write!(f, " {fault} {count},")?;
