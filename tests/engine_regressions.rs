@@ -312,3 +312,21 @@ fn a_broken_body_does_not_end_the_next_session_of_the_slot() {
     assert_eq!(world.answer(poller.post).status, 400);
     assert_eq!(world.reasons(), [Reason::TransportClose]);
 }
+
+/// Each kept what it had read until its peer had answered: some 64 KiB beyond the limit, for every
+/// connection that was there.
+#[test]
+fn websockets_closed_for_what_they_hold_hold_it_no_more() {
+    let mut world = with(|config| config.incoming_bytes_max = 10_000);
+    world.act(|engine| engine.serve_raw("/raw"));
+    let (ws, _) = world.websocket();
+    let raw = world.ask(upgrade_of("/raw"));
+    for client in [ws, raw] {
+        world.received(client);
+        let before = world.stats().incoming_bytes;
+        world.send(client, frame_head(true, 0x1, 50_000));
+        world.send(client, [b'x'; 20_000]);
+        assert!(world.stats().incoming_bytes <= before, "it was let go");
+    }
+    assert_eq!(world.reasons(), [Reason::TransportError]);
+}
