@@ -255,7 +255,8 @@ impl Client {
         if line.owed == 0 || self.phase == Phase::Over {
             return;
         }
-        let is_slow = env.model.sessions[self.id].trouble.stalled;
+        let is_stalled = env.model.sessions[self.id].trouble.stalled;
+        let is_slow = is_stalled || env.model.is_tight();
         if line.is_used && line.owed == 1 && !is_slow {
             // It was closed for idleness when the request was on its way: HTTP's own race. Who reads
             // slowly may have missed the answer, and does not know.
@@ -330,6 +331,11 @@ impl Client {
         // A hasty client may get frames before its last poll is answered: they come later.
         while !self.is_carried() || self.get.owed == 0 {
             let Some(frame) = codec::take_frame(&mut env.net.wires[wire].arrived) else {
+                // A part of one is lost, once the connection has ended.
+                let at = &mut env.net.wires[wire];
+                if at.is_ended {
+                    at.arrived.clear();
+                }
                 break;
             };
             self.hear_frame(env, frame);
@@ -538,6 +544,7 @@ impl Client {
             || session.over.is_some()
             || model.is_shut
             || model.is_ending
+            || model.limits.is_squeezed
             || is_homeless
             || is_undecided
             || model.is_over_limit(self.id)
@@ -548,7 +555,7 @@ impl Client {
             self.id
         );
         // It goes without a word that the server would hear.
-        if model.is_over_limit(self.id) || model.is_ending {
+        if model.is_over_limit(self.id) || model.is_ending || model.limits.is_squeezed {
             env.model.sessions[self.id].trouble.dropped = true;
         }
         self.phase = Phase::Over;
@@ -608,7 +615,6 @@ impl Client {
         if self.post.owed > 0 || self.out.is_empty() {
             return;
         }
-        let mut payload = Vec::new();
         let max = if self.posts_all {
             usize::MAX
         } else if self.style.is_slow_poster {
@@ -616,7 +622,16 @@ impl Client {
         } else {
             1 + env.rng.below(12)
         };
-        for packet in self.out.drain(..max.min(self.out.len())) {
+        let packets = self.out.drain(..max.min(self.out.len())).collect();
+        let (request, body_bytes) = self.post_of(env, packets);
+        self.send_request(env, false, request);
+        self.post.body_bytes = body_bytes;
+    }
+
+    /// A POST of these packets, and how many bytes its body has.
+    fn post_of(&self, env: &mut Env<'_>, packets: VecDeque<Packet>) -> (Vec<u8>, usize) {
+        let mut payload = Vec::new();
+        for packet in packets {
             packet.put_in_payload(&mut payload);
         }
         let target = self.target("polling");
@@ -647,8 +662,7 @@ impl Client {
             request.extend_from_slice(&payload);
         }
         let body_bytes = request.len() - head_bytes;
-        self.send_request(env, false, request);
-        self.post.body_bytes = body_bytes;
+        (request, body_bytes)
     }
 
     fn open_websocket(&mut self, env: &mut Env<'_>) {
@@ -750,6 +764,13 @@ impl Client {
             ..Join::default()
         };
         env.model.joins.insert(join, entry);
+        if env.model.limits.is_squeezed {
+            env.model.sessions[self.id].refusals.push(LooseRefusal {
+                namespace: namespace.to_owned(),
+                join: Some(join),
+                is_certain: false,
+            });
+        }
         self.places.insert(namespace, Place { join, id: None });
         let json = serde_json::to_string(&hello).expect("a hello is JSON");
         self.send_sio(0, namespace, None, json, Vec::new());
@@ -928,6 +949,46 @@ impl Client {
         for wire in self.wires().collect::<Vec<_>>() {
             env.net.end(wire, end);
         }
+    }
+
+    /// Asks twice at once, as a broken proxy may, and is not heard of again.
+    pub fn double_poll(&mut self, env: &mut Env<'_>) {
+        self.go_wild(env, "polls twice");
+        let target = self.target("polling");
+        let wire = env.net.connect(self.window);
+        let request = format!("GET {target} HTTP/1.1\r\nHost: here\r\n\r\n");
+        env.net.send(wire, request.as_bytes());
+    }
+
+    /// Sends its last POST again over another connection.
+    pub fn double_post(&mut self, env: &mut Env<'_>) {
+        self.go_wild(env, "posts twice");
+        let wire = env.net.connect(self.window);
+        env.net.send(wire, &self.post.request);
+    }
+
+    /// Sends what it has to say in two POSTs, over two connections that carry them as they like.
+    pub fn reorder_posts(&mut self, env: &mut Env<'_>) {
+        self.go_wild(env, "posts in disorder");
+        let at = env.rng.below(self.out.len() + 1);
+        let mut halves = [self.out.split_off(at), std::mem::take(&mut self.out)];
+        if env.rng.chance(2) {
+            halves.reverse();
+        }
+        for packets in halves {
+            let request = self.post_of(env, packets);
+            let wire = env.net.connect(self.window);
+            env.net.send(wire, &request.0);
+        }
+    }
+
+    fn go_wild(&mut self, env: &mut Env<'_>, how: &str) {
+        trace!("client {} {how}", self.id);
+        let session = &mut env.model.sessions[self.id];
+        session.trouble.faulty = true;
+        session.trouble.dropped = true;
+        session.is_disorderly = true;
+        self.phase = Phase::Over;
     }
 
     /// Ends one of its connections, and never uses the others again.

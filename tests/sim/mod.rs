@@ -33,7 +33,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use emio::{Config, Crank, Dispatch, Entropy, KeepHeaders, Reason, Recovery, Refusal};
+use emio::{
+    Config, Crank, Dispatch, Entropy, KeepHeaders, Overflow, Reason, Recovery, Refusal, Volatile,
+    engine::READ_BYTES,
+};
 
 use self::{
     app::{Chat, Command, Hello, Load, Log, NAMESPACES, Whom},
@@ -163,6 +166,21 @@ struct Stall {
     is_slow: bool,
 }
 
+/// Makes one or two limits so small that honest clients meet them.
+fn squeeze(config: &mut Config, rng: &mut Rng) {
+    for _ in 0..1 + rng.below(2) {
+        match rng.below(7) {
+            0 => config.namespaces_per_client_max = 1 + rng.below(2) as u32,
+            1 => config.sessions_max = 1 + rng.below(4) as u32,
+            2 => config.joining_packets_max = rng.below(3) as u32,
+            3 => config.max_payload = 300 + rng.below(3_000) as u32,
+            4 => config.attachments_max = rng.below(3) as u32,
+            5 => config.incoming_bytes_max = 500 + rng.below(8_000) as u64,
+            _ => config.handshake_bytes_max = 200 + rng.below(1_000) as u64,
+        }
+    }
+}
+
 fn recovery_of(rng: &mut Rng) -> Recovery {
     let mut recovery = Recovery {
         duration: Duration::from_millis(rng.pick(&[1_000, 20_000, 120_000])),
@@ -222,6 +240,18 @@ impl Sim {
         if rng.chance(6) {
             config.backlog_bytes_max = 3_000;
         }
+        if rng.chance(8) {
+            config.backlog_bytes_process_max = 5_000;
+        }
+        if rng.chance(3) {
+            config.volatile = Volatile::Latest;
+        }
+        if rng.chance(8) {
+            config.rooms_per_socket_max = 1 + rng.below(2) as u32;
+        }
+        if rng.chance(6) {
+            squeeze(&mut config, &mut rng);
+        }
         if rng.chance(4) {
             config.pending_acks_max = 3;
         }
@@ -236,7 +266,15 @@ impl Sim {
             config.sends_per_turn_max = rng.below(10) as u32;
         }
         if rng.chance(3) {
-            config.recovery = Some(recovery_of(&mut rng));
+            let recovery = recovery_of(&mut rng);
+            if !recovery.skip_middlewares {
+                // What middleware says could make what its socket missed too much.
+                config.backlog_bytes_max = Config::default().backlog_bytes_max;
+            }
+            config.recovery = Some(recovery);
+        } else if rng.chance(3) {
+            // What is dropped stays in the log: how much of it is replayed depends on the backlog.
+            config.overflow = Overflow::DropNewest;
         }
         let is_deferred = rng.chance(5);
         let clients_max = 2 + rng.below(6);
@@ -257,13 +295,35 @@ impl Sim {
                 || config.backlog_bytes_max < 1_000_000,
         });
         let millis = |duration: Duration| duration.as_millis() as u64;
+        let is_small = |value: u32, default: u32| value < default;
+        let default = Config::default();
+        let is_squeezed = is_small(
+            config.namespaces_per_client_max,
+            default.namespaces_per_client_max,
+        ) || is_small(config.sessions_max, default.sessions_max)
+            || is_small(config.joining_packets_max, default.joining_packets_max)
+            || is_small(config.max_payload, default.max_payload)
+            || is_small(config.attachments_max, default.attachments_max)
+            || config.incoming_bytes_max < default.incoming_bytes_max
+            || config.handshake_bytes_max < default.handshake_bytes_max;
         let limits = Limits {
             ping_interval: millis(config.ping_interval),
             ping_timeout: millis(config.ping_timeout),
             connect_timeout: millis(config.connect_timeout),
             decision_timeout: millis(config.decision_timeout),
             backlog_bytes_max: config.backlog_bytes_max as usize,
+            backlog_bytes_process_max: config.backlog_bytes_process_max as usize,
             pending_acks_max: config.pending_acks_max as usize,
+            rooms_max: config.rooms_per_socket_max as usize,
+            namespaces_max: config.namespaces_per_client_max as usize,
+            sessions_max: config.sessions_max.into(),
+            incoming_bytes_max: config.incoming_bytes_max,
+            drops_events: config.overflow == Overflow::DropNewest,
+            // Unless too much waits already.
+            keeps_latest: config.volatile == Volatile::Latest
+                && config.backlog_bytes_max == default.backlog_bytes_max
+                && config.backlog_bytes_process_max == default.backlog_bytes_process_max,
+            is_squeezed,
         };
         NOW.set(0);
         let start = Instant::now();
@@ -443,6 +503,7 @@ impl Sim {
             None,
             "the loop would sleep on the dead"
         );
+        self.check_limits();
     }
 
     fn react(&mut self, client: usize, is_reluctant: bool) {
@@ -502,6 +563,8 @@ impl Sim {
                 && self.now < session.over_at + END_MAX;
             // One that polls may need a connection that nobody accepts.
             let is_cut_off = self.model.is_ending && !self.clients[client].has_upgraded;
+            let is_over_limit = session.was_over && self.clients[client].phase == Phase::Over;
+            let is_cut_off = is_cut_off || is_over_limit;
             let is_whole = session.over.is_none() && !self.model.is_shut && !is_cut_off || is_told;
             if is_open && is_whole && self.clients[client].is_healthy(&self.model) {
                 self.model.check_settled(client, self.now);
@@ -517,9 +580,38 @@ impl Sim {
             assert_eq!(stats.sockets, connected, "sockets");
             assert_eq!(stats.rooms, self.model.rooms_count() as u64, "rooms");
         }
+        // A volatile event for a full backlog counts as the one or the other.
+        let model = &self.model;
+        let dropped = stats.volatile_dropped + stats.overflow_dropped;
         assert!(
-            stats.volatile_dropped >= self.model.volatile_dropped,
-            "only volatile may drop"
+            dropped >= model.volatile_dropped + model.overflow_dropped,
+            "{} volatile events and {} others did not come, and {dropped} were dropped",
+            model.volatile_dropped,
+            model.overflow_dropped
+        );
+        let may_drop = model.limits.drops_events || stats.overflow_dropped == 0;
+        assert!(may_drop, "events that are not volatile were dropped");
+    }
+
+    /// What must hold after each turn.
+    fn check_limits(&mut self) {
+        let stats = self.crank.stats();
+        let limits = &self.model.limits;
+        assert!(stats.sessions <= limits.sessions_max, "too many sessions");
+        // The one that went beyond it is being closed.
+        let incoming_bytes_max = limits.incoming_bytes_max + 2 * READ_BYTES as u64;
+        assert!(
+            stats.incoming_bytes <= incoming_bytes_max,
+            "{} bytes come in, more than {incoming_bytes_max}: {:?}",
+            stats.incoming_bytes,
+            self.crank.census()
+        );
+        let owners = stats.connections + stats.sessions;
+        let backlog_bytes_max = self.model.backlog_bytes_max(owners as usize);
+        assert!(
+            stats.backlog_bytes <= backlog_bytes_max as u64,
+            "{} bytes wait, more than {backlog_bytes_max}",
+            stats.backlog_bytes
         );
     }
 
@@ -795,7 +887,24 @@ impl Sim {
             self.model.limits.ping_timeout,
         );
         let end = self.rng.pick(&[End::Eof, End::Reset]);
-        match self.rng.below(10) {
+        match self.rng.below(13) {
+            kind @ 10.. if self.model.keeping.is_none() && self.clients[client].may_upgrade() => {
+                self.with_client(client, |client, env| match kind {
+                    10 => {
+                        count("a poll doubled");
+                        client.double_poll(env);
+                    }
+                    11 => {
+                        count("a post doubled");
+                        client.double_post(env);
+                    }
+                    _ => {
+                        count("posts reordered");
+                        client.reorder_posts(env);
+                    }
+                });
+            }
+            10.. => {}
             9 => {
                 count("one connection dropped");
                 self.with_client(client, |client, env| client.drop_one(env, end));

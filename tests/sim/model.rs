@@ -21,11 +21,16 @@ pub struct Model {
     pub sessions: Vec<Session>,
     pub joins: BTreeMap<u64, Join>,
     asks: BTreeMap<u64, Ask>,
+    /// Joins beyond the limit, which are to be reported.
+    rooms_refused: usize,
     /// The event being handled, if its acknowledgement is still to be given.
     unanswered: Option<u64>,
     pub limits: Limits,
     pub(super) now: u64,
     pub volatile_dropped: u64,
+    pub overflow_dropped: u64,
+    /// Bytes of the largest event.
+    pub event_bytes_max: usize,
     /// Whether sockets can come back.
     pub keeping: Option<Keeping>,
     /// Every event that could be replayed, and where each is.
@@ -46,7 +51,18 @@ pub struct Limits {
     pub connect_timeout: u64,
     pub decision_timeout: u64,
     pub backlog_bytes_max: usize,
+    pub backlog_bytes_process_max: usize,
     pub pending_acks_max: usize,
+    pub rooms_max: usize,
+    pub namespaces_max: usize,
+    pub sessions_max: u64,
+    pub incoming_bytes_max: u64,
+    /// Events that find a backlog full are dropped; otherwise their client is closed.
+    pub drops_events: bool,
+    /// The last volatile event waits for its client.
+    pub keeps_latest: bool,
+    /// Some limit is so small that honest clients meet it, and may be ended for it.
+    pub is_squeezed: bool,
 }
 
 /// One client's session.
@@ -69,6 +85,10 @@ pub struct Session {
     pub silent_since: Option<u64>,
     /// It tried to find its socket again.
     pub has_returned: bool,
+    /// It sent something twice, or not in its order.
+    pub is_disorderly: bool,
+    /// Its backlog may have been full at some time.
+    pub was_over: bool,
     pub is_websocket_only: bool,
 }
 
@@ -119,6 +139,7 @@ pub struct Join {
     pub sent: VecDeque<Sent>,
     /// The server refused or ended it, so that what is on its way breaks the protocol.
     pub is_ended_by_server: bool,
+    pub heard: BTreeSet<u64>,
     /// Events with an acknowledgement id.
     pub wants_ack: BTreeSet<u64>,
     /// What it shows to find its socket again.
@@ -137,8 +158,9 @@ pub struct Owed {
     pub join: u64,
     pub namespace: String,
     pub what: What,
-    /// It may be dropped.
     pub is_volatile: bool,
+    /// Its client's backlog may have been full.
+    is_over: bool,
     has_offset: bool,
     bytes: usize,
 }
@@ -178,6 +200,10 @@ struct Ask {
 impl Owed {
     fn is_event(&self) -> bool {
         matches!(self.what, What::Event { .. })
+    }
+
+    fn may_drop(&self) -> bool {
+        self.is_volatile || self.is_over
     }
 }
 
@@ -313,6 +339,8 @@ impl Model {
                 reason,
                 rooms,
             } => self.left(&socket, reason, &rooms),
+            // The limit of rooms of a socket.
+            Log::Problem(_) if self.rooms_refused > 0 => self.rooms_refused -= 1,
             Log::Problem(problem) => panic!("a problem was reported: {problem}"),
             other => self.ask_for(other, now),
         }
@@ -361,9 +389,14 @@ impl Model {
                 assert!(taken.is_some(), "an acknowledgement that nobody asked for");
             }
             Log::Join { socket, room } => {
+                let rooms_max = self.limits.rooms_max;
                 let socket = self.socket(&socket);
                 if matches!(socket.presence, Presence::Joining | Presence::Connected) {
-                    socket.rooms.insert(room);
+                    if socket.rooms.len() >= rooms_max && !socket.rooms.contains(&room) {
+                        self.rooms_refused += 1;
+                    } else {
+                        socket.rooms.insert(room);
+                    }
                 }
             }
             Log::Leave { socket, room } => {
@@ -437,8 +470,21 @@ impl Model {
             return;
         }
         self.check_newcomer(join);
+        // It was not refused for its namespace's being one too many.
+        self.sessions[client]
+            .refusals
+            .retain(|refusal| refusal.is_certain || refusal.join != Some(join));
+        let is_disorderly = self.sessions[client].is_disorderly;
         let is_again = self.sockets.values().any(|socket| socket.join == join);
-        assert!(!is_again, "join {join} was judged twice");
+        assert!(!is_again || is_disorderly, "join {join} was judged twice");
+        let own = self
+            .sockets
+            .values()
+            .filter(|socket| socket.presence == Presence::Connected && socket.client == client);
+        assert!(
+            own.count() < self.limits.namespaces_max,
+            "client {client} joins too many"
+        );
         let socket = Socket {
             client,
             join,
@@ -601,8 +647,10 @@ impl Model {
     fn left_by_itself(&mut self, id: &str, client: usize, join: u64, reason: Reason, now: u64) {
         if reason == Reason::ClientNamespaceDisconnect {
             self.skip_stale(join);
-            let sent = &mut self.joins.get_mut(&join).expect("it was sent").sent;
-            assert_eq!(sent.pop_front(), Some(Sent::Leave), "{id} did not leave");
+            assert!(
+                self.take_sent(client, join, &Sent::Leave),
+                "{id} did not leave"
+            );
             self.note_leaving(id);
             self.socket(id).presence = Presence::Leaving(None);
             return self.note_home(client, now);
@@ -641,6 +689,17 @@ impl Model {
         let session = &self.sessions[client];
         let trouble = session.trouble;
         let polls = !session.is_websocket_only;
+        let is_limit = matches!(
+            reason,
+            Reason::TransportClose
+                | Reason::TransportError
+                | Reason::ForcedClose
+                | Reason::ForcedServerClose
+                | Reason::PingTimeout
+        );
+        if self.limits.is_squeezed && is_limit {
+            return Ok(());
+        }
         let ok = match reason {
             Reason::TransportClose => trouble.left || trouble.dropped || trouble.replaced,
             Reason::TransportError => {
@@ -708,12 +767,33 @@ impl Model {
     /// Whether something a client sent met the end of its socket on the way.
     pub fn has_crossed(&self, client: usize) -> bool {
         let mut own = self.joins.values().filter(|join| join.client == client);
-        own.any(|join| join.is_ended_by_server && !join.sent.is_empty())
+        // A namespace too many is refused without being judged.
+        let is_squeezed = self.limits.is_squeezed;
+        own.any(|join| (join.is_ended_by_server || is_squeezed) && !join.sent.is_empty())
     }
 
     /// Whether so much waits for a client that the server may end it.
     pub fn is_over_limit(&self, client: usize) -> bool {
-        self.owed_bytes(client) >= self.limits.backlog_bytes_max
+        self.would_be_over(client, 0)
+    }
+
+    /// The same, when so much is about to be sent to everybody.
+    fn would_be_over(&self, client: usize, bytes: usize) -> bool {
+        let owed = self.owed_bytes(client);
+        owed + bytes >= self.limits.backlog_bytes_max || self.is_tight()
+    }
+
+    /// Whether the process may hold so little that anybody can meet its limit: what others make it
+    /// hold, files for strangers included, is not known here.
+    pub fn is_tight(&self) -> bool {
+        self.limits.backlog_bytes_process_max < 1 << 20
+    }
+
+    /// The most that may be queued for everybody.
+    pub fn backlog_bytes_max(&self, owners: usize) -> usize {
+        let slack = if self.limits.drops_events { 2 } else { 1 };
+        let budget = self.limits.backlog_bytes_process_max;
+        (slack + 1) * budget + owners * (self.event_bytes_max + 1_000)
     }
 
     fn owed_bytes(&self, client: usize) -> usize {
@@ -749,16 +829,30 @@ impl Model {
             "rooms of {id}: {:?}",
             socket.rooms
         );
-        let join = socket.join;
-        self.skip_stale(join);
+        let (client, join) = (socket.client, socket.join);
+        let is_next = self.take_sent(client, join, &Sent::Event(token));
         let join = self.joins.get_mut(&join).expect("it was sent");
-        let sent = join.sent.pop_front();
-        assert_eq!(
-            sent,
-            Some(Sent::Event(token)),
-            "{id} heard {token} out of order"
+        let is_new = join.heard.insert(token);
+        assert!(
+            is_next || !is_new,
+            "{id} heard {token} out of order, before {:?}",
+            join.sent.front()
         );
         self.unanswered = join.wants_ack.contains(&token).then_some(token);
+    }
+
+    /// Takes what a client sent next; of one that keeps no order, anything that it sent.
+    fn take_sent(&mut self, client: usize, join: u64, what: &Sent) -> bool {
+        self.skip_stale(join);
+        let is_disorderly = self.sessions[client].is_disorderly;
+        let sent = &mut self.joins.get_mut(&join).expect("it was sent").sent;
+        if !is_disorderly {
+            return sent.pop_front().as_ref() == Some(what);
+        }
+        if let Some(at) = sent.iter().position(|sent| sent == what) {
+            sent.remove(at);
+        }
+        true
     }
 
     /// Answers that came too late, or twice, are ignored by the server.
@@ -810,11 +904,8 @@ impl Model {
             Ok(found) => {
                 assert_eq!(found, token, "the answer to another ask");
                 assert_eq!(presence, Presence::Connected);
-                self.skip_stale(join);
-                let sent = &mut self.joins.get_mut(&join).expect("it was sent").sent;
-                assert_eq!(
-                    sent.pop_front(),
-                    Some(Sent::Answer(token)),
+                assert!(
+                    self.take_sent(client, join, &Sent::Answer(token)),
                     "answers in order"
                 );
             }
@@ -826,17 +917,24 @@ impl Model {
                     pending > self.limits.pending_acks_max,
                     "{pending} are pending"
                 );
-                let owed = &mut self.sessions[client].owed;
-                let what =
-                    |owed: &Owed| matches!(owed.what, What::Event { token: at, .. } if at == token);
-                let at = owed.iter().rposition(what).expect("it was owed");
-                owed.remove(at);
+                self.forgive(client, token);
             }
-            Err(AckError::Mismatch | AckError::NotSent | AckError::TooLarge) => {
+            Err(AckError::NotSent) => {
+                assert!(self.forgive(client, token).is_over, "{token} could be sent");
+            }
+            Err(AckError::Mismatch | AckError::TooLarge) => {
                 panic!("{token}: {answer:?}")
             }
         }
         self.asks.get_mut(&token).expect("it was there").is_resolved = true;
+    }
+
+    /// An event that was not sent after all.
+    fn forgive(&mut self, client: usize, token: u64) -> Owed {
+        let owed = &mut self.sessions[client].owed;
+        let is_it = |owed: &Owed| matches!(owed.what, What::Event { token: at, .. } if at == token);
+        let at = owed.iter().rposition(is_it).expect("it was owed");
+        owed.remove(at).expect("it is there")
     }
 
     fn pending_asks(&self, id: &str) -> usize {
@@ -888,15 +986,22 @@ impl Model {
         let is_replayable = matches!(what, What::Event { is_ask: false, .. }) && !is_volatile;
         let is_joined = socket.presence == Presence::Connected;
         let has_offset = self.keeping.is_some() && is_replayable && is_joined;
+        let client = socket.client;
+        let is_full = self.would_be_over(client, bytes);
+        let is_over = is_full && self.limits.drops_events && matches!(what, What::Event { .. });
+        self.event_bytes_max = self.event_bytes_max.max(bytes);
         let owed = Owed {
             join: socket.join,
             namespace,
             what,
             is_volatile,
+            is_over,
             has_offset,
             bytes,
         };
-        self.sessions[socket.client].owed.push_back(owed);
+        let session = &mut self.sessions[client];
+        session.was_over |= is_full;
+        session.owed.push_back(owed);
     }
 }
 
@@ -914,6 +1019,7 @@ impl Model {
         let Model {
             sessions,
             volatile_dropped,
+            overflow_dropped,
             ..
         } = self;
         let session = &mut sessions[client];
@@ -921,7 +1027,7 @@ impl Model {
             let is_it = |refusal: &LooseRefusal| refusal.namespace == packet.namespace;
             let is_due =
                 |owed: &Owed| owed.what == What::Refusal && owed.namespace == packet.namespace;
-            let certain = session.owed.iter().position(|owed| !owed.is_volatile);
+            let certain = session.owed.iter().position(|owed| !owed.may_drop());
             let ahead = certain.map_or(session.owed.len(), |at| at + 1);
             let is_in_order = session.owed.iter().take(ahead).any(is_due);
             let loose = session.refusals.iter().position(is_it);
@@ -936,7 +1042,7 @@ impl Model {
             let ahead = session
                 .owed
                 .iter()
-                .take_while(|owed| owed.is_volatile || owed.what == What::Disconnect);
+                .take_while(|owed| owed.may_drop() || owed.what == What::Disconnect);
             if let Some(at) = ahead
                 .collect::<Vec<_>>()
                 .iter()
@@ -954,10 +1060,15 @@ impl Model {
                 return (owed.what, Some(owed.join));
             }
             assert!(
-                owed.is_volatile,
+                owed.may_drop(),
                 "client {client} received {packet:?}, and was owed {owed:?}"
             );
-            *volatile_dropped += u64::from(owed.is_event());
+            let dropped = if owed.is_volatile {
+                &mut *volatile_dropped
+            } else {
+                &mut *overflow_dropped
+            };
+            *dropped += u64::from(owed.is_event());
         }
     }
 }
@@ -1042,15 +1153,22 @@ fn carries(
 impl Model {
     /// A client to which nothing was done has received everything, and all it sent was heard.
     pub fn check_settled(&mut self, client: usize, now: u64) {
+        self.check_latest(client);
         let Model {
             sessions,
             volatile_dropped,
+            overflow_dropped,
             ..
         } = self;
         let session = &mut sessions[client];
         for owed in session.owed.drain(..) {
-            assert!(owed.is_volatile, "client {client} never received {owed:?}");
-            *volatile_dropped += u64::from(owed.is_event());
+            assert!(owed.may_drop(), "client {client} never received {owed:?}");
+            let dropped = if owed.is_volatile {
+                &mut *volatile_dropped
+            } else {
+                &mut *overflow_dropped
+            };
+            *dropped += u64::from(owed.is_event());
         }
         for refusal in session.refusals.drain(..) {
             assert!(
@@ -1076,6 +1194,23 @@ impl Model {
                 "ask {token} was due at {due}"
             );
         }
+    }
+
+    /// Where the last volatile event waits for its client, that one is not dropped.
+    fn check_latest(&self, client: usize) {
+        let session = &self.sessions[client];
+        let Some(owed) = session.owed.back() else {
+            return;
+        };
+        let mut own = self
+            .sockets
+            .values()
+            .filter(|socket| socket.join == owed.join);
+        let is_there = own.any(|socket| socket.presence == Presence::Connected);
+        assert!(
+            !self.limits.keeps_latest || owed.is_over || !is_there || session.over.is_some(),
+            "client {client} did not receive the last of its volatile events: {owed:?}"
+        );
     }
 
     pub fn connected(&self, namespace: &str) -> Vec<String> {
