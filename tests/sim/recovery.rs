@@ -10,7 +10,7 @@ use emio::Reason;
 
 use super::{
     app::{Load, To},
-    model::{Model, Presence, Socket, What},
+    model::{LooseRefusal, Model, Presence, Socket, What},
 };
 
 /// What the configuration says of it.
@@ -144,6 +144,17 @@ impl Model {
         let is_due = since + keeping.duration <= now;
         assert!(is_due || keeping.is_narrow, "{id} expired too early");
         socket.way.is_kept = false;
+        // It may have been refused just before, because nobody judged it in time.
+        if socket.presence == Presence::Joining {
+            let refusal = LooseRefusal {
+                namespace: socket.namespace.clone(),
+                join: Some(socket.join),
+                is_certain: false,
+            };
+            let client = socket.client;
+            self.sessions[client].refusals.push(refusal);
+        }
+        let socket = self.socket(id);
         socket.presence = Presence::Gone;
         socket.rooms.clear();
     }
