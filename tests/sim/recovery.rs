@@ -10,7 +10,7 @@ use emio::Reason;
 
 use super::{
     app::{Load, To},
-    model::{LooseRefusal, Model, Presence, Socket, What},
+    model::{LooseRefusal, Model, Presence, Sent, Socket, What},
 };
 
 /// What the configuration says of it.
@@ -255,8 +255,10 @@ impl Model {
         let (Some(keeping), Some(socket)) = (self.keeping, self.sockets.get(&card.socket)) else {
             return Chance::Never;
         };
-        // One that tries to come back may be replaced by the next one of the same client.
-        let is_replaced = self.sessions[socket.client].trouble.replaced;
+        // One that tries to come back may be replaced by the next one of the same client, or leave
+        // before it is judged, which nobody is told.
+        let has_left = self.joins[&socket.join].sent.contains(&Sent::Leave);
+        let is_replaced = has_left || self.sessions[socket.client].trouble.replaced;
         match socket.presence {
             Presence::Away => {}
             Presence::Joining if socket.way.is_kept && is_replaced => return Chance::May,
