@@ -109,6 +109,8 @@ pub struct Inbox {
     pub tail: Vec<u8>,
     /// How many bytes `tail` needs before the parser is woken again, so that trickles cost O(n).
     pub need: usize,
+    /// How much of the text frame that `tail` begins with is known to be UTF-8.
+    pub text_checked: usize,
     /// A WebSocket message of which some fragments are here.
     pub fragments: Option<Box<Fragments>>,
     /// A chunked body: its decoder, and how much of `tail` is head and decoded body.

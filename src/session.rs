@@ -376,6 +376,11 @@ impl Session {
         }
     }
 
+    /// The connection of a POST under way.
+    pub fn post(&self) -> Option<ConnKey> {
+        self.inlets()[0]
+    }
+
     /// The WebSocket that carries it.
     pub fn websocket(&self) -> Option<ConnKey> {
         match self.carrier {

@@ -3,7 +3,7 @@
 mod common;
 
 use common::*;
-use emio::{Config, Cors, Volatile};
+use emio::{Config, Cors, Reason, Volatile};
 
 fn with(change: impl FnOnce(&mut Config)) -> World {
     let mut config = Config::default();
@@ -277,4 +277,56 @@ fn nothing_is_told_of_a_session_after_its_end() {
         .position(|event| matches!(event, emio::SessionEvent::Closed(_)))
         .expect("it was closed");
     assert_eq!(told[end + 1..], [], "{told:?}");
+}
+
+/// The rest of a POST that was put off went to whoever had the slot of its session by then.
+#[test]
+fn the_rest_of_a_post_is_not_heard_as_the_next_session_of_the_slot() {
+    let mut world = with(|config| config.inputs_per_turn_max = 2);
+    let poller = world.poller();
+    let session = world.session();
+    world.in_one_turn(|world| {
+        world.send(poller.post, post_of(&polling(&poller.sid), "4a\x1e4b"));
+        world.act(|engine| engine.discard(session, Reason::TransportClose));
+        assert_eq!(world.engine.poll_dead(), None, "its slot is free");
+        let _next = world.poller();
+        assert_eq!(world.session(), session, "the next one has it");
+    });
+    assert_eq!(world.heard(), ["a"]);
+    world.answer(poller.post).is(200, "ok");
+}
+
+/// So did the end of one whose body was broken.
+#[test]
+fn a_broken_body_does_not_end_the_next_session_of_the_slot() {
+    let mut world = World::new();
+    let poller = world.poller();
+    let session = world.session();
+    let head = chunked_of(&polling(&poller.sid), &[]);
+    let head = head.strip_suffix(b"0\r\n\r\n").expect("no chunks");
+    world.send(poller.post, head);
+    world.act(|engine| engine.discard(session, Reason::TransportClose));
+    let _next = world.poller();
+    assert_eq!(world.session(), session, "the next one has the slot");
+    world.send(poller.post, "no size\r\n");
+    assert_eq!(world.answer(poller.post).status, 400);
+    assert_eq!(world.reasons(), [Reason::TransportClose]);
+}
+
+/// Each kept what it had read until its peer had answered: some 64 KiB beyond the limit, for every
+/// connection that was there.
+#[test]
+fn websockets_closed_for_what_they_hold_hold_it_no_more() {
+    let mut world = with(|config| config.incoming_bytes_max = 10_000);
+    world.act(|engine| engine.serve_raw("/raw"));
+    let (ws, _) = world.websocket();
+    let raw = world.ask(upgrade_of("/raw"));
+    for client in [ws, raw] {
+        world.received(client);
+        let before = world.stats().incoming_bytes;
+        world.send(client, frame_head(true, 0x1, 50_000));
+        world.send(client, [b'x'; 20_000]);
+        assert!(world.stats().incoming_bytes <= before, "it was let go");
+    }
+    assert_eq!(world.reasons(), [Reason::TransportError]);
 }

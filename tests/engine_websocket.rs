@@ -117,6 +117,36 @@ fn wire_2_2_2_text_that_is_no_utf8_closes_with_1007() {
 }
 
 #[test]
+fn rfc6455_8_1_wrong_text_is_refused_before_its_frame_is_whole() {
+    let mut world = World::new();
+    let (ws, _) = world.websocket();
+    world.take_told();
+    let whole = frame(true, 0x1, b"4caf\xC3\xA9 \xF4\x90 and more");
+    // Byte by byte: the second byte of 0x110000 is the first that is wrong.
+    let wrong = whole.len() - b"\x90 and more".len();
+    for byte in &whole[..wrong] {
+        world.send(ws, [*byte]);
+    }
+    assert_eq!(world.frames(ws), []);
+    world.send(ws, [whole[wrong]]);
+    assert_eq!(world.frames(ws), [Frame::close(Some(1007))]);
+    assert_eq!(world.reasons(), [Reason::TransportError]);
+    assert!(!world.is_open(ws));
+}
+
+#[test]
+fn rfc6455_8_1_the_rest_of_a_fragment_completes_its_character() {
+    let mut world = World::new().on(echo);
+    let (ws, _) = world.websocket();
+    world.send(ws, frame(false, 0x1, b"4\xF0\x9F"));
+    let rest = frame(true, 0x0, b"\xA6\x80!");
+    for byte in rest {
+        world.send(ws, [byte]);
+    }
+    assert_eq!(world.texts(ws), ["4🦀!"]);
+}
+
+#[test]
 fn rfc6455_5_broken_frames_close_with_1002() {
     let mut unmasked = frame_head(true, 0x1, 2);
     unmasked[1] &= 0x7F;

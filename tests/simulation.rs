@@ -3,6 +3,8 @@
 
 mod sim;
 
+use std::time::Duration;
+
 use sim::heap::Counting;
 
 #[global_allocator]
@@ -26,7 +28,20 @@ fn a_fresh_seed_keeps_every_promise() {
         .expect("it is later than 1970");
     let seed = since.as_nanos() as u64 % 1_000_000_000 + SEEDS;
     println!("fresh seed: SEED={seed}");
-    sim::play(seed);
+    match std::env::var("SOAK_MINUTES") {
+        Ok(minutes) => soak(seed, minutes.parse().expect("SOAK_MINUTES is a number")),
+        Err(_) => sim::play(seed),
+    }
+}
+
+/// `tools/soak` asks for it.
+fn soak(first: u64, minutes: u64) {
+    let players = std::thread::available_parallelism().map_or(1, |n| n.get() as u64);
+    let players = std::env::var("SOAK_PLAYERS").map_or(players, |players| {
+        players.parse().expect("SOAK_PLAYERS is a number")
+    });
+    let failures = sim::soak::soak(first, players, Duration::from_secs(60 * minutes));
+    assert!(failures.is_empty(), "promises were broken: {failures:?}");
 }
 
 #[test]

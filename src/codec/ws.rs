@@ -6,17 +6,18 @@
 //! is the oracle of the tests below.
 //!
 //! What always holds: a refusal needs the frame's header only, unless it is about the payload's
-//! content or the order of fragments; memory grows with the bytes that arrived, never with a
-//! length that was claimed; how the bytes were cut into reads changes nothing.
+//! content or the order of fragments; text is refused with its first wrong byte; memory grows with
+//! the bytes that arrived, never with a length that was claimed; how the bytes were cut into reads
+//! changes nothing.
 //!
 //! ```text
 //!   bytes ──parse──▶ Frame (unmasked in place) ──accept──▶ Input: message, ping, pong, close
-//!                                                 │  ▲
-//!                                                 ▼  │
-//!                                               Fragments  (only while a message is in pieces)
+//!            │  ▲                                 │  ▲
+//!            ▼  │                                 ▼  │
+//!           await_rest                          Fragments  (only while a message is in pieces)
 //! ```
 
-use std::{fmt, io::Cursor, ops::Range, str};
+use std::{fmt, io::Cursor, mem, ops::Range, str};
 
 use base64::{
     Engine as _, alphabet,
@@ -144,6 +145,9 @@ pub struct Frame {
     pub fin: bool,
     /// Where the payload lies in the buffer given to `parse`.
     pub payload: Range<usize>,
+    /// How much of the payload is known to be UTF-8: what `await_rest` said of this frame, for
+    /// `accept`. Zero from `parse`.
+    pub text_checked: usize,
 }
 
 /// Parses the frame at the start of `buf`. Its payload is unmasked in place once it is whole, so
@@ -186,6 +190,7 @@ pub fn parse(buf: &mut [u8], payload_bytes_max: u64) -> Result<Parsed, Fault> {
         opcode,
         fin: header.is_final,
         payload: head..end,
+        text_checked: 0,
     }))
 }
 
@@ -203,6 +208,60 @@ fn length_bytes(second: u8) -> usize {
         LENGTH_IN_U16 => 2,
         LENGTH_IN_U64 => 8,
         _ => 0,
+    }
+}
+
+/// How many bytes to wait for when `parse` needs `need` of them. One more is enough for text: §8.1
+/// lets its first wrong byte fail the connection, and what is refused is not kept.
+///
+/// `checked` counts the payload bytes of this frame that are known to be UTF-8, so each is looked
+/// at once, however slowly they come; the caller gives zero with a new frame. Nothing is unmasked.
+pub fn await_rest(
+    buf: &[u8],
+    need: usize,
+    fragments: &Option<Box<Fragments>>,
+    checked: &mut usize,
+) -> Result<usize, Fault> {
+    let mut cursor = Cursor::new(buf);
+    let Ok(Some((header, _))) = FrameHeader::parse(&mut cursor) else {
+        return Ok(need);
+    };
+    let cut_off = match (header.opcode, fragments) {
+        (OpCode::Data(Data::Text), None) => &[],
+        (OpCode::Data(Data::Continue), Some(message)) if !message.binary => message.cut_off(),
+        _ => return Ok(need),
+    };
+    let mut key = header.mask.ok_or(Fault::Unmasked)?;
+    key.rotate_left(*checked % 4);
+    let payload = &buf[cursor.position() as usize..];
+    let mut rest = &payload[*checked..];
+    while !rest.is_empty() {
+        let mut piece = [0; PIECE_BYTES];
+        // Until a byte is checked, the last fragment's end is what these continue.
+        let begun = if *checked == 0 { cut_off } else { &[] };
+        let taken = rest.len().min(PIECE_BYTES - begun.len());
+        let piece = &mut piece[..begun.len() + taken];
+        piece[..begun.len()].copy_from_slice(begun);
+        piece[begun.len()..].copy_from_slice(&rest[..taken]);
+        unmask(&mut piece[begun.len()..], key);
+        let valid = utf8_bytes(piece)?.saturating_sub(begun.len());
+        *checked += valid;
+        if taken == rest.len() {
+            break;
+        }
+        rest = &rest[valid..];
+        key.rotate_left(valid % 4);
+    }
+    Ok(buf.len() + 1)
+}
+
+/// How much of a text's start is UTF-8. The rest, if any, is a code point that more bytes may
+/// complete.
+fn utf8_bytes(text: &[u8]) -> Result<usize, Fault> {
+    match str::from_utf8(text) {
+        Ok(_) => Ok(text.len()),
+        Err(error) if error.error_len().is_some() => Err(Fault::Utf8),
+        Err(error) => Ok(error.valid_up_to()),
     }
 }
 
@@ -265,18 +324,26 @@ impl Fragments {
     /// Appends a fragment. §8.1 lets a fragment's end cut a code point, not the message's.
     ///
     /// The vector grows by doubling, and is given away with the message or dropped with the fault.
-    /// Empty fragments cost nothing, so their number needs no limit.
-    fn append(&mut self, fragment: &[u8], fin: bool) -> Result<(), Fault> {
+    /// Empty fragments cost nothing, so their number needs no limit. Of text, what lies before the
+    /// fragment's first `text_checked` bytes and these themselves is known to be UTF-8.
+    fn append(&mut self, fragment: &[u8], text_checked: usize, fin: bool) -> Result<(), Fault> {
+        if text_checked > 0 {
+            self.checked = self.bytes.len() + text_checked;
+        }
         self.bytes.extend_from_slice(fragment);
         if self.binary {
             return Ok(());
         }
-        match str::from_utf8(&self.bytes[self.checked..]) {
-            Ok(_) => self.checked = self.bytes.len(),
-            Err(error) if fin || error.error_len().is_some() => return Err(Fault::Utf8),
-            Err(error) => self.checked += error.valid_up_to(),
+        self.checked += utf8_bytes(self.cut_off())?;
+        if fin && self.checked < self.bytes.len() {
+            return Err(Fault::Utf8);
         }
         Ok(())
+    }
+
+    /// The code point that the last fragment's end cut; mostly nothing.
+    fn cut_off(&self) -> &[u8] {
+        &self.bytes[self.checked..]
     }
 }
 
@@ -301,6 +368,7 @@ pub fn accept(
         opcode,
         fin,
         payload,
+        text_checked,
     } = frame;
     match opcode {
         Opcode::Ping => return Ok(Input::Ping(payload)),
@@ -318,7 +386,8 @@ pub fn accept(
         (Opcode::Continuation, Some(message)) => message,
         (_, Some(_)) => return Err(Fault::ExpectedContinuation),
         (_, None) if fin => {
-            if !binary && str::from_utf8(&buf[payload.clone()]).is_err() {
+            let unchecked = payload.start + text_checked..payload.end;
+            if !binary && str::from_utf8(&buf[unchecked]).is_err() {
                 return Err(Fault::Utf8);
             }
             return Ok(Input::Message {
@@ -332,7 +401,7 @@ pub fn accept(
             checked: 0,
         }),
     };
-    message.append(&buf[payload], fin)?;
+    message.append(&buf[payload], text_checked, fin)?;
     if !fin {
         *fragments = Some(message);
         return Ok(Input::Partial);
@@ -440,7 +509,8 @@ pub fn messages(
         end: End::Open,
         accepted_bytes: 0,
     };
-    let (mut tail, mut fragments, mut need, mut given) = (Vec::new(), None, 0, 0);
+    let (mut tail, mut fragments) = (Vec::new(), None);
+    let (mut need, mut checked, mut given) = (0, 0, 0);
     while given < bytes.len() {
         let left = bytes.len() - given;
         let until = given + chunk(left).clamp(1, left);
@@ -453,10 +523,17 @@ pub fn messages(
             let accepted = match parsed {
                 Ok(Parsed::Need(bytes)) => {
                     assert!(bytes > buf.len(), "asked for bytes that are here");
-                    need = bytes;
-                    break;
+                    match await_rest(buf, bytes, &fragments, &mut checked) {
+                        Ok(bytes) => {
+                            assert!(bytes > buf.len(), "asked for bytes that are here");
+                            need = bytes;
+                            break;
+                        }
+                        Err(fault) => Err(fault),
+                    }
                 }
-                Ok(Parsed::Frame(frame)) => {
+                Ok(Parsed::Frame(mut frame)) => {
+                    frame.text_checked = mem::take(&mut checked);
                     let end = frame.payload.end;
                     accept(frame, buf, &mut fragments, message_bytes_max).map(|input| (input, end))
                 }
@@ -541,6 +618,8 @@ const MASKED: u8 = 0x80;
 const LENGTH_IN_U16: u8 = 126;
 const LENGTH_IN_U64: u8 = 127;
 const CONTROL_BYTES_MAX: usize = 125;
+/// How much text is checked at a time before its frame is whole: a copy on the stack.
+const PIECE_BYTES: usize = 1024;
 const HANDSHAKE_GUID: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"; // §1.3
 
 #[cfg(test)]
@@ -656,7 +735,7 @@ mod tests {
     }
 
     #[test]
-    fn wrong_utf8_is_refused_at_its_frames_end() {
+    fn wrong_utf8_is_refused_with_its_first_byte() {
         // The message is not over, and neither half is wrong by itself.
         let pieces = [frame(TEXT, b"ok \xE2"), frame(0x0, b"\xC3")];
         check(&pieces, &[], End::Refused(Fault::Utf8));
@@ -665,6 +744,47 @@ mod tests {
             &[],
             End::Open,
         );
+        // Its frame is not over either: 0x110000 is wrong in its second byte.
+        let text = b"\xC3\xA9 \xF4\x90\x80\x80 edited";
+        let until = |len: usize| frame(FIN | TEXT, text)[..6 + len].to_vec();
+        check(&[until(4)], &[], End::Open);
+        check(&[until(5)], &[], End::Refused(Fault::Utf8));
+        // A long one is looked at in pieces, which may end within a character.
+        let long = "€".repeat(70_000).into_bytes();
+        for wrong in [0, 1, 2, 1_022, 1_023, 1_024, 1_025, 3_000, 69_000] {
+            let mut text = long.clone();
+            text[wrong] = b'x';
+            let sent = |len: usize| {
+                let mut part = frame(FIN | TEXT, &text);
+                part.truncate(14 + len);
+                messages(&part, |_| 997, 1 << 20).end
+            };
+            let first = wrong + usize::from(wrong % 3 == 0);
+            assert_eq!(sent(first), End::Open, "{wrong}");
+            assert_eq!(sent(first + 1), End::Refused(Fault::Utf8), "{wrong}");
+        }
+        // What is no text is none of this rule's business.
+        check(&[frame(BINARY, b"\xFF\xFF")[..7].to_vec()], &[], End::Open);
+    }
+
+    #[test]
+    fn unfinished_text_is_looked_at_once() {
+        let text = frame(FIN | TEXT, "a€".repeat(1_000).as_bytes());
+        let mut checked = 0;
+        for end in 8..text.len() {
+            let before = checked;
+            assert_eq!(
+                await_rest(&text[..end], 9_999, &None, &mut checked),
+                Ok(end + 1)
+            );
+            assert!(
+                checked >= before && checked + 3 > end - 8,
+                "{end}: {checked}"
+            );
+        }
+        // Binary is not looked at before it is whole.
+        let binary = frame(FIN | BINARY, &[b'x'; 900]);
+        assert_eq!(await_rest(&binary[..700], 908, &None, &mut 0), Ok(908));
     }
 
     #[test]
@@ -727,6 +847,7 @@ mod tests {
             opcode,
             fin,
             payload: 0..3,
+            text_checked: 0,
         };
         let mut fragments = None;
         assert_eq!(

@@ -40,17 +40,25 @@ impl Engine {
         let mut fragments = conn.inbox.as_mut().and_then(|inbox| inbox.fragments.take());
         let had_fragments = fragments.is_some();
         let start = current.start;
+        // The next frame's text starts anew.
+        let mut text_checked = std::mem::take(&mut current.text_checked);
         let bytes = current.bytes_mut(&mut self.input.shared);
         let allowance = ws::allowance(&fragments, message_bytes_max);
         let heard = match ws::parse(bytes, allowance) {
-            Ok(Parsed::Need(bytes)) => {
-                if fragments.is_some() {
-                    conn.inbox_mut().fragments = fragments;
+            Ok(Parsed::Need(need)) => {
+                match ws::await_rest(bytes, need, &fragments, &mut text_checked) {
+                    Ok(need) => {
+                        if fragments.is_some() {
+                            conn.inbox_mut().fragments = fragments;
+                        }
+                        (current.need, current.text_checked) = (need, text_checked);
+                        return Look::Pause;
+                    }
+                    Err(fault) => Err(fault),
                 }
-                current.need = bytes;
-                return Look::Pause;
             }
-            Ok(Parsed::Frame(frame)) => {
+            Ok(Parsed::Frame(mut frame)) => {
+                frame.text_checked = text_checked;
                 let end = frame.payload.end;
                 let heard = ws::accept(frame, bytes, &mut fragments, message_bytes_max);
                 current.start += end;

@@ -421,11 +421,16 @@ impl Engine {
         let conn = &mut self.conns[key.index()];
         match conn.state {
             State::Head | State::Body(_) | State::Deciding(_) => self.give_up(key, 503),
+            // The peer's answer is not waited for, because it would come behind what is dropped.
             State::Ws(session) => {
                 self.close_websocket(key, Some(1013), "");
+                self.end_conn(key);
                 self.lost(session, key, Reason::TransportError);
             }
-            State::RawWs(_) => self.close_websocket(key, Some(1013), ""),
+            State::RawWs(_) => {
+                self.close_websocket(key, Some(1013), "");
+                self.end_conn(key);
+            }
             _ => self.lose(key, Reason::TransportError),
         }
     }

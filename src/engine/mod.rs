@@ -249,6 +249,8 @@ struct Current {
     end: usize,
     /// How many bytes are needed before parsing makes sense again.
     need: usize,
+    /// How much of a text frame that is not whole is known to be UTF-8.
+    text_checked: usize,
     payload: Option<Payload>,
     /// How often it may still be looked at in this turn.
     looks: u32,
@@ -434,7 +436,12 @@ impl Engine {
         if !is_asleep {
             let tail = std::mem::take(&mut inbox.tail);
             let n = tail.len();
-            self.input.current = Some(self.take_in(key, Some(tail), n));
+            let text_checked = std::mem::take(&mut inbox.text_checked);
+            let current = self.take_in(key, Some(tail), n);
+            self.input.current = Some(Current {
+                text_checked,
+                ..current
+            });
         }
         self.account(key);
     }
@@ -782,6 +789,7 @@ impl Engine {
         let inbox = conn.inbox_mut();
         inbox.tail = tail;
         inbox.need = current.need;
+        inbox.text_checked = current.text_checked;
         self.account(key);
     }
 
@@ -818,6 +826,7 @@ impl Engine {
             start: 0,
             end,
             need: 0,
+            text_checked: 0,
             payload: None,
             looks: self.config.inputs_per_turn_max.max(1),
             sent_before: self.stats.messages_out,

@@ -27,7 +27,9 @@ impl Engine {
             current.payload = None;
             return self.posted(key, session);
         };
-        if !self.is_open(session) {
+        // It may have been put off to another turn; the session may have ended meanwhile, and its
+        // slot may be somebody else's.
+        if !self.is_posting(session, key) {
             payload.next = None;
             return Look::Again;
         }
@@ -104,6 +106,12 @@ impl Engine {
                 Look::Again
             }
         }
+    }
+
+    /// Whether this connection brings a POST of this session, which is open.
+    pub(super) fn is_posting(&self, session: SessionKey, key: ConnKey) -> bool {
+        let session = self.sessions.get(session.index());
+        session.is_some_and(|session| session.is_open() && session.post() == Some(key))
     }
 
     /// A packet that is none: those before it have been handled (spec 2.1.2), this POST is refused.

@@ -81,7 +81,11 @@ impl Engine {
         let chunks = match self.conns[key.index()].state {
             State::Body(session) if self.is_chunked(key) => match self.read_chunks(current, 0) {
                 Arrived::Wait => return Look::Pause,
-                Arrived::Refused(status) => return self.refuse_and_close(key, status, session),
+                Arrived::Refused(status) => {
+                    // The session may have ended since the head came.
+                    let session = session.filter(|session| self.is_posting(*session, key));
+                    return self.refuse_and_close(key, status, session);
+                }
                 whole => Some(whole),
             },
             _ => None,

@@ -6,8 +6,8 @@
 use std::{cell::Cell, time::Duration};
 
 use emio::{
-    Ack, AckError, App, Args, Bytes, Config, Crank, Decision, Handshake, Io, Namespace, Peer,
-    Reason, Refusal, SessionEvent, Socket,
+    Ack, AckError, App, Args, Bytes, Config, Crank, Decision, Handle, Handshake, Io, Namespace,
+    Peer, Reason, Refusal, SessionEvent, Socket,
 };
 use serde::{Deserialize, Serialize};
 
@@ -26,6 +26,8 @@ pub struct Chat {
     pub has_posted: bool,
     /// What a watcher was told, if there is one.
     pub watched: Option<Watched>,
+    /// How handlers reach the loop itself.
+    handle: Option<Handle<Chat>>,
     tokens: u64,
 }
 
@@ -85,6 +87,11 @@ pub struct Hello {
     pub when_leaving: Vec<Command>,
     pub when_left: Vec<Command>,
     pub pad: String,
+    /// What it shows to find its socket again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pid: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub offset: Option<String>,
 }
 
 /// What a handler is told to do.
@@ -122,6 +129,10 @@ pub enum Command {
     },
     CloseConnection {
         who: Option<String>,
+    },
+    /// Ends the server, at once or within so many milliseconds.
+    End {
+        grace: Option<u64>,
     },
     /// The same emission in so many milliseconds.
     Later {
@@ -173,6 +184,14 @@ pub enum Log {
         join: u64,
     },
     Joined {
+        socket: String,
+        client: usize,
+        join: u64,
+        is_recovered: bool,
+        rooms: Vec<String>,
+    },
+    /// A socket that might have come back is forgotten.
+    Expired {
         socket: String,
     },
     Heard {
@@ -243,6 +262,7 @@ pub enum Log {
         load: Load,
     },
     Shut,
+    WindDown,
 }
 
 /// Receivers, resolved as far as the model needs.
@@ -322,6 +342,7 @@ pub fn crank(
     is_deferred: bool,
 ) -> Crank<Chat> {
     let mut crank = Crank::new(Chat::default(), config, entropy, now, 1_700_000_000_000);
+    crank.app().handle = Some(crank.handle());
     for name in NAMESPACES {
         let mut namespace = crank.of(name);
         if name == DEFERRED {
@@ -357,6 +378,11 @@ pub fn crank(
             *count += 1;
         });
     }
+    crank.on_session_expired(|app, _, id, data| {
+        let socket = heap::test(|| id.to_string());
+        app.write(Log::Expired { socket });
+        drop(data);
+    });
     crank.on_error(|app, problem| app.write(heap::test(|| Log::Problem(problem.to_string()))));
     crank
 }
@@ -365,8 +391,18 @@ fn handle(namespace: &mut Namespace<'_, Chat>) {
     namespace
         .on_connect(|app: &mut Chat, socket: Socket<'_, Chat>| {
             let (data, peer) = socket.split();
+            if peer.recovered() {
+                // It has the data of the one that left; nobody may have judged what it says now.
+                let hello = peer.handshake().auth;
+                data.hello = serde_json::from_value(hello).expect("clients say hello");
+                data.owner = format!("{}/{}", data.hello.client, data.hello.join);
+            }
             app.write(heap::test(|| Log::Joined {
                 socket: peer.id().to_string(),
+                client: data.hello.client,
+                join: data.hello.join,
+                is_recovered: peer.recovered(),
+                rooms: rooms(&peer),
             }));
             obey(app, &peer, &data.hello.when_joined);
         })
@@ -529,6 +565,11 @@ fn obey(app: &mut Chat, me: &Peer<'_, Chat>, commands: &[Command]) {
                 me.io().set_timeout(after, move |app, io| {
                     emit_from(app, io, &namespace, &rooms, load)
                 });
+            }
+            Command::End { grace } => {
+                let handle = app.handle.clone().expect("it was set at the beginning");
+                super::end::end_server(&handle, *grace);
+                app.has_posted = true;
             }
             Command::Reply { load } => {
                 let socket = heap::test(|| my_id.clone());

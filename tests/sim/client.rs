@@ -12,6 +12,7 @@ use super::{
     codec::{self, Answer, Packet, Sio},
     model::{Join, LooseRefusal, Model, Sent, Session, What},
     net::{End, Net},
+    recovery::Card,
 };
 
 pub struct Client {
@@ -26,6 +27,8 @@ pub struct Client {
     out: VecDeque<Packet>,
     partial: Option<(Sio, Vec<Vec<u8>>)>,
     pub places: BTreeMap<&'static str, Place>,
+    /// What it shows to find its sockets again.
+    pub cards: BTreeMap<String, Held>,
     /// Events that want an answer: namespace and id to token.
     acks: BTreeMap<(String, u64), u64>,
     next_ack: u64,
@@ -73,6 +76,14 @@ pub enum Phase {
 pub struct Place {
     pub join: u64,
     pub id: Option<String>,
+}
+
+/// What it knows of a socket that it could find again.
+#[derive(Clone, Debug)]
+pub struct Held {
+    pid: String,
+    offset: Option<String>,
+    card: Card,
 }
 
 /// One side of polling.
@@ -133,6 +144,7 @@ impl Client {
             out: VecDeque::new(),
             partial: None,
             places: BTreeMap::new(),
+            cards: BTreeMap::new(),
             acks: BTreeMap::new(),
             next_ack: 0,
             asks: Vec::new(),
@@ -243,8 +255,11 @@ impl Client {
         if line.owed == 0 || self.phase == Phase::Over {
             return;
         }
-        if line.is_used && line.owed == 1 {
-            // It was closed for idleness when the request was on its way: HTTP's own race.
+        let is_stalled = env.model.sessions[self.id].trouble.stalled;
+        let is_slow = is_stalled || env.model.is_tight();
+        if line.is_used && line.owed == 1 && !is_slow {
+            // It was closed for idleness when the request was on its way: HTTP's own race. Who reads
+            // slowly may have missed the answer, and does not know.
             trace!("client {} sends again", self.id);
             let wire = env.net.connect(self.window);
             env.net.send(wire, &line.request);
@@ -316,6 +331,11 @@ impl Client {
         // A hasty client may get frames before its last poll is answered: they come later.
         while !self.is_carried() || self.get.owed == 0 {
             let Some(frame) = codec::take_frame(&mut env.net.wires[wire].arrived) else {
+                // A part of one is lost, once the connection has ended.
+                let at = &mut env.net.wires[wire];
+                if at.is_ended {
+                    at.arrived.clear();
+                }
                 break;
             };
             self.hear_frame(env, frame);
@@ -445,7 +465,8 @@ impl Client {
         match what {
             What::Connect(id) => {
                 if let Some(place) = place {
-                    place.id = Some(id);
+                    place.id = Some(id.clone());
+                    self.hold_card(packet, id, env.model.keeping.is_some());
                 }
             }
             What::Refusal | What::Disconnect => {
@@ -456,6 +477,10 @@ impl Client {
                 }
             }
             What::Event { token, is_ask, .. } => {
+                if let (true, Some(held)) = (place.is_some(), self.cards.get_mut(&packet.namespace))
+                {
+                    held.note(packet, token);
+                }
                 if is_ask {
                     let id = packet.id.expect("an ask has an id");
                     self.asks.push((packet.namespace.clone(), id, token));
@@ -470,6 +495,35 @@ impl Client {
                 assert_eq!(known, Some(event), "an acknowledgement came twice");
             }
         }
+    }
+
+    /// What it waits for, and the id of its next event.
+    pub fn asked(&self) -> (BTreeMap<(String, u64), u64>, u64) {
+        (self.acks.clone(), self.next_ack)
+    }
+
+    /// Goes on with the ids of its former connection: late answers may come over this one.
+    pub fn go_on_asking(&mut self, (acks, next_ack): (BTreeMap<(String, u64), u64>, u64)) {
+        (self.acks, self.next_ack) = (acks, next_ack);
+    }
+
+    /// It has joined, and is told how to find this place again.
+    fn hold_card(&mut self, packet: &Sio, id: String, is_due: bool) {
+        let json: serde_json::Value = serde_json::from_str(&packet.json).expect("JSON");
+        let pid = json.get("pid").map(|pid| pid.as_str().expect("text"));
+        assert_eq!(pid.is_some(), is_due, "{}", packet.json);
+        let Some(pid) = pid.map(str::to_owned) else {
+            return;
+        };
+        // Official clients go on with the last offset that they saw, whoever they are now.
+        let old = self.cards.remove(&packet.namespace);
+        if let Some(old) = old.as_ref().filter(|old| old.card.socket == id) {
+            assert_eq!(old.pid, pid, "the same socket, another secret");
+        }
+        let (offset, last) = old.map_or((None, None), |old| (old.offset, old.card.last));
+        let card = Card { socket: id, last };
+        let held = Held { pid, offset, card };
+        self.cards.insert(packet.namespace.clone(), held);
     }
 
     /// The server ended the session, which needs a reason.
@@ -489,6 +543,8 @@ impl Client {
         let is_explained = session.is_closed_by_server
             || session.over.is_some()
             || model.is_shut
+            || model.is_ending
+            || model.limits.is_squeezed
             || is_homeless
             || is_undecided
             || model.is_over_limit(self.id)
@@ -498,7 +554,8 @@ impl Client {
             "client {} was ended without a reason: {how}",
             self.id
         );
-        if model.is_over_limit(self.id) {
+        // It goes without a word that the server would hear.
+        if model.is_over_limit(self.id) || model.is_ending || model.limits.is_squeezed {
             env.model.sessions[self.id].trouble.dropped = true;
         }
         self.phase = Phase::Over;
@@ -558,7 +615,6 @@ impl Client {
         if self.post.owed > 0 || self.out.is_empty() {
             return;
         }
-        let mut payload = Vec::new();
         let max = if self.posts_all {
             usize::MAX
         } else if self.style.is_slow_poster {
@@ -566,7 +622,16 @@ impl Client {
         } else {
             1 + env.rng.below(12)
         };
-        for packet in self.out.drain(..max.min(self.out.len())) {
+        let packets = self.out.drain(..max.min(self.out.len())).collect();
+        let (request, body_bytes) = self.post_of(env, packets);
+        self.send_request(env, false, request);
+        self.post.body_bytes = body_bytes;
+    }
+
+    /// A POST of these packets, and how many bytes its body has.
+    fn post_of(&self, env: &mut Env<'_>, packets: VecDeque<Packet>) -> (Vec<u8>, usize) {
+        let mut payload = Vec::new();
+        for packet in packets {
             packet.put_in_payload(&mut payload);
         }
         let target = self.target("polling");
@@ -597,8 +662,7 @@ impl Client {
             request.extend_from_slice(&payload);
         }
         let body_bytes = request.len() - head_bytes;
-        self.send_request(env, false, request);
-        self.post.body_bytes = body_bytes;
+        (request, body_bytes)
     }
 
     fn open_websocket(&mut self, env: &mut Env<'_>) {
@@ -691,16 +755,55 @@ impl Client {
         }
     }
 
-    pub fn join(&mut self, env: &mut Env<'_>, namespace: &'static str, hello: Hello) {
+    pub fn join(&mut self, env: &mut Env<'_>, namespace: &'static str, mut hello: Hello) {
         let join = hello.join;
+        let card = self.show_card(env, namespace, &mut hello);
         let entry = Join {
             client: self.id,
+            card,
             ..Join::default()
         };
         env.model.joins.insert(join, entry);
+        if env.model.limits.is_squeezed {
+            env.model.sessions[self.id].refusals.push(LooseRefusal {
+                namespace: namespace.to_owned(),
+                join: Some(join),
+                is_certain: false,
+            });
+        }
         self.places.insert(namespace, Place { join, id: None });
         let json = serde_json::to_string(&hello).expect("a hello is JSON");
         self.send_sio(0, namespace, None, json, Vec::new());
+    }
+
+    /// Shows what it holds, mostly as it is.
+    fn show_card(
+        &mut self,
+        env: &mut Env<'_>,
+        namespace: &'static str,
+        hello: &mut Hello,
+    ) -> Option<Card> {
+        let held = self.cards.get(namespace)?.clone();
+        hello.pid = Some(held.pid);
+        hello.offset = held.offset;
+        match env.rng.below(16) {
+            0 => {
+                hello.pid = Some("AAAAAAAAAAAAAAAAAAAA".to_owned());
+                None
+            }
+            1 => {
+                hello.offset = Some("no offset".to_owned());
+                None
+            }
+            2 => {
+                hello.offset = None;
+                Some(Card {
+                    last: None,
+                    ..held.card
+                })
+            }
+            _ => Some(held.card),
+        }
     }
 
     pub fn join_nowhere(&mut self, env: &mut Env<'_>) {
@@ -848,6 +951,46 @@ impl Client {
         }
     }
 
+    /// Asks twice at once, as a broken proxy may, and is not heard of again.
+    pub fn double_poll(&mut self, env: &mut Env<'_>) {
+        self.go_wild(env, "polls twice");
+        let target = self.target("polling");
+        let wire = env.net.connect(self.window);
+        let request = format!("GET {target} HTTP/1.1\r\nHost: here\r\n\r\n");
+        env.net.send(wire, request.as_bytes());
+    }
+
+    /// Sends its last POST again over another connection.
+    pub fn double_post(&mut self, env: &mut Env<'_>) {
+        self.go_wild(env, "posts twice");
+        let wire = env.net.connect(self.window);
+        env.net.send(wire, &self.post.request);
+    }
+
+    /// Sends what it has to say in two POSTs, over two connections that carry them as they like.
+    pub fn reorder_posts(&mut self, env: &mut Env<'_>) {
+        self.go_wild(env, "posts in disorder");
+        let at = env.rng.below(self.out.len() + 1);
+        let mut halves = [self.out.split_off(at), std::mem::take(&mut self.out)];
+        if env.rng.chance(2) {
+            halves.reverse();
+        }
+        for packets in halves {
+            let request = self.post_of(env, packets);
+            let wire = env.net.connect(self.window);
+            env.net.send(wire, &request.0);
+        }
+    }
+
+    fn go_wild(&mut self, env: &mut Env<'_>, how: &str) {
+        trace!("client {} {how}", self.id);
+        let session = &mut env.model.sessions[self.id];
+        session.trouble.faulty = true;
+        session.trouble.dropped = true;
+        session.is_disorderly = true;
+        self.phase = Phase::Over;
+    }
+
     /// Ends one of its connections, and never uses the others again.
     pub fn drop_one(&mut self, env: &mut Env<'_>, end: End) {
         trace!("client {} drops one connection, {end:?}", self.id);
@@ -900,6 +1043,18 @@ impl Client {
             "client {} could not send",
             self.id
         );
+    }
+}
+
+impl Held {
+    /// An event has come, perhaps with its offset.
+    fn note(&mut self, packet: &Sio, token: u64) {
+        let list: Vec<serde_json::Value> =
+            serde_json::from_str(&packet.json).expect("packets are JSON");
+        if let Some(offset) = list.get(4) {
+            self.offset = offset.as_str().map(str::to_owned);
+            self.card.last = Some(token);
+        }
     }
 }
 

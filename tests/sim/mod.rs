@@ -16,10 +16,14 @@ macro_rules! trace {
 pub mod app;
 pub mod client;
 pub mod codec;
+mod end;
 pub mod heap;
 pub mod model;
 pub mod net;
+pub mod recovery;
 pub mod script;
+pub mod soak;
+pub mod totals;
 
 use std::{
     cell::{Cell, RefCell},
@@ -29,14 +33,21 @@ use std::{
     time::{Duration, Instant},
 };
 
-use emio::{Config, Crank, Dispatch, Entropy, KeepHeaders, Refusal};
+use emio::{
+    Config, Crank, Dispatch, Entropy, KeepHeaders, Overflow, Reason, Recovery, Refusal, Volatile,
+    engine::READ_BYTES,
+};
 
 use self::{
-    app::{Chat, Command, Hello, Load, Log, NAMESPACES, Watched, Whom},
+    app::{Chat, Command, Hello, Load, Log, NAMESPACES, Whom},
     client::{Client, Env, Phase, Style},
+    end::HEAP_BYTES_KEPT,
     model::{Limits, Model},
     net::{End, Net},
+    recovery::Keeping,
 };
+
+pub use totals::count;
 
 thread_local! {
     static TRACE: RefCell<Option<VecDeque<String>>> = const { RefCell::new(None) };
@@ -97,17 +108,12 @@ pub fn play_all(seeds: Range<u64>) {
         seeds.end - seeds.start,
         since.elapsed()
     );
-    TOTALS.with(|totals| println!("{:?}", totals.get()));
+    println!("{}", totals::take());
     assert!(
         failures.is_empty(),
         "{} seeds failed: {failures:?}",
         failures.len()
     );
-}
-
-thread_local! {
-    /// Events heard by handlers, packets received by clients, upgrades.
-    static TOTALS: Cell<(u64, u64, u64)> = const { Cell::new((0, 0, 0)) };
 }
 
 /// Random numbers from a seed (splitmix64).
@@ -160,6 +166,37 @@ struct Stall {
     is_slow: bool,
 }
 
+/// Makes one or two limits so small that honest clients meet them.
+fn squeeze(config: &mut Config, rng: &mut Rng) {
+    for _ in 0..1 + rng.below(2) {
+        match rng.below(7) {
+            0 => config.namespaces_per_client_max = 1 + rng.below(2) as u32,
+            1 => config.sessions_max = 1 + rng.below(4) as u32,
+            2 => config.joining_packets_max = rng.below(3) as u32,
+            3 => config.max_payload = 300 + rng.below(3_000) as u32,
+            4 => config.attachments_max = rng.below(3) as u32,
+            5 => config.incoming_bytes_max = 500 + rng.below(8_000) as u64,
+            _ => config.handshake_bytes_max = 200 + rng.below(1_000) as u64,
+        }
+    }
+}
+
+fn recovery_of(rng: &mut Rng) -> Recovery {
+    let mut recovery = Recovery {
+        duration: Duration::from_millis(rng.pick(&[1_000, 20_000, 120_000])),
+        skip_middlewares: rng.chance(2),
+        ..Recovery::default()
+    };
+    // What middleware says would push out what its socket missed, which nobody is told.
+    if recovery.skip_middlewares && rng.chance(4) {
+        recovery.log_bytes_max = 2_000;
+    }
+    if rng.chance(4) {
+        recovery.sessions_max = rng.below(3) as u32;
+    }
+    recovery
+}
+
 /// One game.
 pub struct Sim {
     pub rng: Rng,
@@ -203,6 +240,18 @@ impl Sim {
         if rng.chance(6) {
             config.backlog_bytes_max = 3_000;
         }
+        if rng.chance(8) {
+            config.backlog_bytes_process_max = 5_000;
+        }
+        if rng.chance(3) {
+            config.volatile = Volatile::Latest;
+        }
+        if rng.chance(8) {
+            config.rooms_per_socket_max = 1 + rng.below(2) as u32;
+        }
+        if rng.chance(6) {
+            squeeze(&mut config, &mut rng);
+        }
         if rng.chance(4) {
             config.pending_acks_max = 3;
         }
@@ -216,6 +265,17 @@ impl Sim {
             config.inputs_per_turn_max = 1 + rng.below(4) as u32;
             config.sends_per_turn_max = rng.below(10) as u32;
         }
+        if rng.chance(3) {
+            let recovery = recovery_of(&mut rng);
+            if !recovery.skip_middlewares {
+                // What middleware says could make what its socket missed too much.
+                config.backlog_bytes_max = Config::default().backlog_bytes_max;
+            }
+            config.recovery = Some(recovery);
+        } else if rng.chance(3) {
+            // What is dropped stays in the log: how much of it is replayed depends on the backlog.
+            config.overflow = Overflow::DropNewest;
+        }
         let is_deferred = rng.chance(5);
         let clients_max = 2 + rng.below(6);
         Sim::with(config, is_deferred, rng, clients_max)
@@ -223,14 +283,47 @@ impl Sim {
 
     /// A server with this configuration, which may judge handshakes later, and nobody there.
     pub fn with(config: Config, is_deferred: bool, mut rng: Rng, clients_max: usize) -> Sim {
+        let keeping = config.recovery.as_ref().map(|recovery| Keeping {
+            duration: recovery.duration.as_millis() as u64,
+            skips_middleware: recovery.skip_middlewares,
+            is_narrow: *recovery
+                != Recovery {
+                    duration: recovery.duration,
+                    skip_middlewares: recovery.skip_middlewares,
+                    ..Recovery::default()
+                }
+                || config.backlog_bytes_max < 1_000_000,
+        });
         let millis = |duration: Duration| duration.as_millis() as u64;
+        let is_small = |value: u32, default: u32| value < default;
+        let default = Config::default();
+        let is_squeezed = is_small(
+            config.namespaces_per_client_max,
+            default.namespaces_per_client_max,
+        ) || is_small(config.sessions_max, default.sessions_max)
+            || is_small(config.joining_packets_max, default.joining_packets_max)
+            || is_small(config.max_payload, default.max_payload)
+            || is_small(config.attachments_max, default.attachments_max)
+            || config.incoming_bytes_max < default.incoming_bytes_max
+            || config.handshake_bytes_max < default.handshake_bytes_max;
         let limits = Limits {
             ping_interval: millis(config.ping_interval),
             ping_timeout: millis(config.ping_timeout),
             connect_timeout: millis(config.connect_timeout),
             decision_timeout: millis(config.decision_timeout),
             backlog_bytes_max: config.backlog_bytes_max as usize,
+            backlog_bytes_process_max: config.backlog_bytes_process_max as usize,
             pending_acks_max: config.pending_acks_max as usize,
+            rooms_max: config.rooms_per_socket_max as usize,
+            namespaces_max: config.namespaces_per_client_max as usize,
+            sessions_max: config.sessions_max.into(),
+            incoming_bytes_max: config.incoming_bytes_max,
+            drops_events: config.overflow == Overflow::DropNewest,
+            // Unless too much waits already.
+            keeps_latest: config.volatile == Volatile::Latest
+                && config.backlog_bytes_max == default.backlog_bytes_max
+                && config.backlog_bytes_process_max == default.backlog_bytes_process_max,
+            is_squeezed,
         };
         NOW.set(0);
         let start = Instant::now();
@@ -244,7 +337,7 @@ impl Sim {
             net: Net::default(),
             crank,
             clients: Vec::new(),
-            model: Model::new(limits),
+            model: Model::new(limits, keeping),
             tokens: 0,
             joins: 0,
             drift: 0,
@@ -265,23 +358,21 @@ impl Sim {
             self.gather_crowd();
             steps = 200;
         }
-        for _ in 0..steps {
+        let end = self.rng.chance(12).then(|| self.rng.below(steps));
+        for at in 0..steps {
+            if Some(at) == end {
+                self.end_early();
+            }
             self.step();
         }
         self.finish();
-        TOTALS.with(|totals| {
-            let (heard, delivered, upgrades) = totals.get();
-            let upgraded = self
-                .clients
-                .iter()
-                .filter(|c| c.has_upgraded && !c.style.is_websocket);
-            let upgrades = upgrades + upgraded.count() as u64;
-            let model = &self.model;
-            totals.set((
-                heard + model.heard_count,
-                delivered + model.delivered_count,
-                upgrades,
-            ));
+        let is_upgraded = |client: &&Client| client.has_upgraded && !client.style.is_websocket;
+        totals::add_game(totals::Game {
+            steps,
+            clients: self.clients.len(),
+            upgrades: self.clients.iter().filter(is_upgraded).count(),
+            heard: self.model.heard_count,
+            delivered: self.model.delivered_count,
         });
         let Sim {
             crank, empty_bytes, ..
@@ -296,7 +387,7 @@ impl Sim {
 
     /// More clients than a broadcast queues at once.
     fn gather_crowd(&mut self) {
-        for _ in 0..150 {
+        for _ in 0..100 + self.rng.below(250) {
             let style = Style {
                 is_websocket: self.rng.chance(2),
                 ..self.style()
@@ -412,6 +503,7 @@ impl Sim {
             None,
             "the loop would sleep on the dead"
         );
+        self.check_limits();
     }
 
     fn react(&mut self, client: usize, is_reluctant: bool) {
@@ -465,7 +557,15 @@ impl Sim {
         for client in 0..self.clients.len() {
             let is_open = self.clients[client].phase != Phase::Fresh;
             let session = &self.model.sessions[client];
-            let is_whole = session.over.is_none() && !self.model.is_shut;
+            // Who is told that the server ends has received what was sent before.
+            let is_told = session.over == Some(Reason::ServerShuttingDown)
+                && self.clients[client].has_upgraded
+                && self.now < session.over_at + END_MAX;
+            // One that polls may need a connection that nobody accepts.
+            let is_cut_off = self.model.is_ending && !self.clients[client].has_upgraded;
+            let is_over_limit = session.was_over && self.clients[client].phase == Phase::Over;
+            let is_cut_off = is_cut_off || is_over_limit;
+            let is_whole = session.over.is_none() && !self.model.is_shut && !is_cut_off || is_told;
             if is_open && is_whole && self.clients[client].is_healthy(&self.model) {
                 self.model.check_settled(client, self.now);
                 self.clients[client].check_settled();
@@ -480,9 +580,38 @@ impl Sim {
             assert_eq!(stats.sockets, connected, "sockets");
             assert_eq!(stats.rooms, self.model.rooms_count() as u64, "rooms");
         }
+        // A volatile event for a full backlog counts as the one or the other.
+        let model = &self.model;
+        let dropped = stats.volatile_dropped + stats.overflow_dropped;
         assert!(
-            stats.volatile_dropped >= self.model.volatile_dropped,
-            "only volatile may drop"
+            dropped >= model.volatile_dropped + model.overflow_dropped,
+            "{} volatile events and {} others did not come, and {dropped} were dropped",
+            model.volatile_dropped,
+            model.overflow_dropped
+        );
+        let may_drop = model.limits.drops_events || stats.overflow_dropped == 0;
+        assert!(may_drop, "events that are not volatile were dropped");
+    }
+
+    /// What must hold after each turn.
+    fn check_limits(&mut self) {
+        let stats = self.crank.stats();
+        let limits = &self.model.limits;
+        assert!(stats.sessions <= limits.sessions_max, "too many sessions");
+        // The one that went beyond it is being closed.
+        let incoming_bytes_max = limits.incoming_bytes_max + 2 * READ_BYTES as u64;
+        assert!(
+            stats.incoming_bytes <= incoming_bytes_max,
+            "{} bytes come in, more than {incoming_bytes_max}: {:?}",
+            stats.incoming_bytes,
+            self.crank.census()
+        );
+        let owners = stats.connections + stats.sessions;
+        let backlog_bytes_max = self.model.backlog_bytes_max(owners as usize);
+        assert!(
+            stats.backlog_bytes <= backlog_bytes_max as u64,
+            "{} bytes wait, more than {backlog_bytes_max}",
+            stats.backlog_bytes
         );
     }
 
@@ -507,6 +636,7 @@ impl Sim {
     /// The server sleeps through some time, while everyone's bytes wait for it.
     fn jump(&mut self, millis: u64) {
         trace!("the server sleeps for {millis} ms");
+        count("the server slept");
         self.settle();
         self.now += millis;
         self.awake_since = self.now;
@@ -557,6 +687,7 @@ impl Sim {
             }
         }
         trace!("the server sleeps while pongs are on their way");
+        count("the server slept over pongs");
         self.now += 3 * (interval + timeout);
         self.awake_since = self.now;
         self.turn();
@@ -632,6 +763,7 @@ impl Sim {
             let is_up = self.rng.chance(2);
             self.net.deliver(wire, is_up, max);
             if self.rng.chance(20) {
+                count("woken in vain");
                 self.net.wake_in_vain(wire);
             }
         }
@@ -669,6 +801,9 @@ impl Sim {
             // Somebody new comes for one who left.
             if self.clients[client].phase == Phase::Over && self.rng.chance(4) {
                 self.clients_max += 1;
+                if self.rng.chance(2) {
+                    self.come_back(client);
+                }
             }
             return;
         }
@@ -687,6 +822,7 @@ impl Sim {
             4 => {
                 let end = self.rng.pick(&[End::Eof, End::Reset]);
                 if self.rng.chance(4) {
+                    count("a probe dropped");
                     self.with_client(client, |client, env| client.drop_probe(env, end));
                 }
             }
@@ -737,6 +873,7 @@ impl Sim {
             when_leaving: quiet(self.commands(namespace, 2)),
             when_left: quiet(self.commands(namespace, 1)),
             pad: "x".repeat(self.rng.below(60)),
+            ..Hello::default()
         };
         self.with_client(client, |client, env| client.join(env, namespace, hello));
         if self.rng.chance(4) {
@@ -750,13 +887,44 @@ impl Sim {
             self.model.limits.ping_timeout,
         );
         let end = self.rng.pick(&[End::Eof, End::Reset]);
-        match self.rng.below(10) {
-            9 => self.with_client(client, |client, env| client.drop_one(env, end)),
+        match self.rng.below(13) {
+            kind @ 10.. if self.model.keeping.is_none() && self.clients[client].may_upgrade() => {
+                self.with_client(client, |client, env| match kind {
+                    10 => {
+                        count("a poll doubled");
+                        client.double_poll(env);
+                    }
+                    11 => {
+                        count("a post doubled");
+                        client.double_post(env);
+                    }
+                    _ => {
+                        count("posts reordered");
+                        client.reorder_posts(env);
+                    }
+                });
+            }
+            10.. => {}
+            9 => {
+                count("one connection dropped");
+                self.with_client(client, |client, env| client.drop_one(env, end));
+            }
             0 | 1 => self.with_client(client, |client, env| client.say_goodbye(env)),
-            2 | 3 => self.with_client(client, |client, env| client.drop_all(env, end)),
-            4 => self.with_client(client, |client, env| client.misbehave(env)),
+            2 | 3 => {
+                count(if end == End::Reset {
+                    "reset"
+                } else {
+                    "dropped"
+                });
+                self.with_client(client, |client, env| client.drop_all(env, end));
+            }
+            4 => {
+                count("a protocol broken");
+                self.with_client(client, |client, env| client.misbehave(env));
+            }
             5 => {
                 trace!("client {client} falls silent");
+                count("fallen silent");
                 self.model.sessions[client].trouble.silent = true;
                 self.model.sessions[client].silent_since = Some(self.now);
             }
@@ -764,6 +932,11 @@ impl Sim {
             kind => {
                 let until = self.now + self.rng.below((interval + 2 * timeout) as usize) as u64;
                 let is_slow = kind == 8;
+                count(if is_slow {
+                    "reads stopped"
+                } else {
+                    "network stalled"
+                });
                 trace!("client {client} stands still until {until}, slow: {is_slow}");
                 self.model.sessions[client].trouble.stalled = true;
                 self.stalls.push(Stall {
@@ -776,8 +949,24 @@ impl Sim {
         }
     }
 
+    /// The same client over another session, as far as it can show that.
+    fn come_back(&mut self, old: usize) {
+        let cards = std::mem::take(&mut self.clients[old].cards);
+        if cards.is_empty() {
+            return;
+        }
+        let (style, window) = (self.style(), self.window());
+        let client = self.add_client(style, window);
+        trace!("client {old} comes back as client {client}");
+        self.clients[client].cards = cards;
+        let asked = self.clients[old].asked();
+        self.clients[client].go_on_asking(asked);
+        self.model.sessions[old].trouble.replaced = true;
+    }
+
     fn vanish(&mut self, client: usize) {
         trace!("client {client} vanishes");
+        count("vanished");
         self.model.sessions[client].trouble.vanished = true;
         self.model.sessions[client].silent_since = Some(self.now);
         self.clients[client].phase = Phase::Over;
@@ -854,6 +1043,7 @@ impl Sim {
     }
 
     fn stranger(&mut self) {
+        count("strangers");
         let wire = self.net.connect(1 << 20);
         let texts = [
             "",
@@ -1031,83 +1221,10 @@ impl Sim {
     }
 }
 
+/// How long the server lets a client go that was told to, in milliseconds.
+const END_MAX: u64 = 3_000;
+
 const ROOMS: [&str; 3] = ["a", "b", "c"];
-
-// The end.
-impl Sim {
-    /// Everyone leaves, in every way there is, and nothing is left.
-    pub fn finish(&mut self) {
-        if self.rng.chance(2) {
-            self.check();
-        }
-        if self.rng.chance(8) {
-            trace!("the server is stopped");
-            let handle = self.crank.handle();
-            heap::server(|| handle.run(|app, _| app.write(Log::Shut))).expect("there is room");
-            heap::server(|| handle.close()).expect("there is room");
-            self.has_posted = true;
-            self.settle();
-        }
-        self.leave();
-        self.check_empty(HEAP_BYTES_KEPT);
-    }
-
-    fn leave(&mut self) {
-        for client in 0..self.clients.len() {
-            if self.clients[client].phase != Phase::Over {
-                let end = self.rng.pick(&[End::Eof, End::Reset]);
-                match self.rng.below(4) {
-                    0 if self.clients[client].phase == Phase::Open => {
-                        self.with_client(client, |client, env| client.say_goodbye(env));
-                    }
-                    1 => self.vanish(client),
-                    _ => self.with_client(client, |client, env| client.drop_all(env, end)),
-                }
-            }
-        }
-        self.settle();
-        let app = self.crank.app();
-        let (decisions, acks) = (
-            std::mem::take(&mut app.decisions),
-            std::mem::take(&mut app.acks),
-        );
-        drop((decisions, acks, std::mem::take(&mut app.openings)));
-        self.has_posted = true;
-        self.advance(1_000);
-        self.stalls.clear();
-        self.advance(200_000);
-    }
-
-    fn check_empty(&mut self, bytes_max: isize) {
-        self.model.check_empty();
-        assert_eq!(app::data_count(), 0, "sockets' data is left");
-        let stats = self.crank.stats();
-        assert_eq!(stats.connections, 0, "connections are left");
-        assert_eq!(stats.sessions, 0, "sessions are left");
-        assert_eq!(stats.sockets, 0, "sockets are left");
-        assert_eq!(stats.rooms, 0, "rooms are left");
-        assert_eq!(stats.incoming_bytes, 0, "incoming bytes are left");
-        assert_eq!(stats.backlog_bytes, 0, "backlog bytes are left");
-        assert_eq!(stats.sessions_opened, stats.sessions_closed);
-        assert_eq!(stats.connections_opened, stats.connections_closed);
-        if let Some(watched) = self.crank.app().watched {
-            let counted = Watched {
-                opened: stats.sessions_opened,
-                closed: stats.sessions_closed,
-                upgraded: stats.sessions_upgraded,
-                packets_in: stats.packets_in,
-                packets_out: stats.packets_out,
-            };
-            assert_eq!(watched, counted, "a watcher heard otherwise");
-        }
-        assert_eq!(self.crank.next_deadline(), None, "a deadline is left");
-        let bytes = heap::live_bytes() - self.base_bytes;
-        assert!(bytes <= bytes_max, "{bytes} bytes are left");
-    }
-}
-
-/// What slabs, maps and scratch buffers keep for the next clients.
-const HEAP_BYTES_KEPT: isize = 1024 * 1024;
 
 /// The same server over many generations: what it keeps does not grow.
 pub fn generations() {

@@ -12,19 +12,33 @@ use emio::{AckError, Reason};
 use super::{
     app::{ANSWER, Load, Log, To, blob, pad},
     codec::Sio,
+    recovery::{Card, Keeping, Logged, Way},
 };
 
 #[derive(Default)]
 pub struct Model {
-    sockets: BTreeMap<String, Socket>,
+    pub(super) sockets: BTreeMap<String, Socket>,
     pub sessions: Vec<Session>,
     pub joins: BTreeMap<u64, Join>,
     asks: BTreeMap<u64, Ask>,
+    /// Joins beyond the limit, which are to be reported.
+    rooms_refused: usize,
     /// The event being handled, if its acknowledgement is still to be given.
     unanswered: Option<u64>,
     pub limits: Limits,
+    pub(super) now: u64,
     pub volatile_dropped: u64,
+    pub overflow_dropped: u64,
+    /// Bytes of the largest event.
+    pub event_bytes_max: usize,
+    /// Whether sockets can come back.
+    pub keeping: Option<Keeping>,
+    /// Every event that could be replayed, and where each is.
+    pub(super) log: Vec<Logged>,
+    pub(super) places: BTreeMap<u64, usize>,
     pub is_shut: bool,
+    /// Nobody is let in any more, and each is told when its turn comes.
+    pub is_ending: bool,
     pub heard_count: u64,
     pub delivered_count: u64,
 }
@@ -37,7 +51,18 @@ pub struct Limits {
     pub connect_timeout: u64,
     pub decision_timeout: u64,
     pub backlog_bytes_max: usize,
+    pub backlog_bytes_process_max: usize,
     pub pending_acks_max: usize,
+    pub rooms_max: usize,
+    pub namespaces_max: usize,
+    pub sessions_max: u64,
+    pub incoming_bytes_max: u64,
+    /// Events that find a backlog full are dropped; otherwise their client is closed.
+    pub drops_events: bool,
+    /// The last volatile event waits for its client.
+    pub keeps_latest: bool,
+    /// Some limit is so small that honest clients meet it, and may be ended for it.
+    pub is_squeezed: bool,
 }
 
 /// One client's session.
@@ -48,6 +73,7 @@ pub struct Session {
     pub refusals: Vec<LooseRefusal>,
     /// Why the server says it ended.
     pub over: Option<Reason>,
+    pub over_at: u64,
     /// The application ended it, so that what was owed before still comes.
     pub is_closed_by_server: bool,
     pub trouble: Trouble,
@@ -57,6 +83,12 @@ pub struct Session {
     pub last_pong: Option<u64>,
     /// When it fell silent or vanished.
     pub silent_since: Option<u64>,
+    /// It tried to find its socket again.
+    pub has_returned: bool,
+    /// It sent something twice, or not in its order.
+    pub is_disorderly: bool,
+    /// Its backlog may have been full at some time.
+    pub was_over: bool,
     pub is_websocket_only: bool,
 }
 
@@ -75,23 +107,28 @@ pub struct Trouble {
     pub stalled: bool,
     /// It broke the protocol.
     pub faulty: bool,
+    /// Its client came back over another connection.
+    pub replaced: bool,
 }
 
 #[derive(Debug)]
-struct Socket {
-    client: usize,
-    join: u64,
-    namespace: String,
-    presence: Presence,
-    judged_at: u64,
-    rooms: BTreeSet<String>,
+pub struct Socket {
+    pub client: usize,
+    pub join: u64,
+    pub namespace: String,
+    pub presence: Presence,
+    pub judged_at: u64,
+    pub rooms: BTreeSet<String>,
+    pub way: Way,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Presence {
+pub enum Presence {
     Joining,
     Connected,
     Leaving(Option<Reason>),
+    /// It has left, and may come back.
+    Away,
     Gone,
 }
 
@@ -102,8 +139,11 @@ pub struct Join {
     pub sent: VecDeque<Sent>,
     /// The server refused or ended it, so that what is on its way breaks the protocol.
     pub is_ended_by_server: bool,
+    pub heard: BTreeSet<u64>,
     /// Events with an acknowledgement id.
     pub wants_ack: BTreeSet<u64>,
+    /// What it shows to find its socket again.
+    pub card: Option<Card>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -118,8 +158,10 @@ pub struct Owed {
     pub join: u64,
     pub namespace: String,
     pub what: What,
-    /// It may be dropped.
     pub is_volatile: bool,
+    /// Its client's backlog may have been full.
+    is_over: bool,
+    has_offset: bool,
     bytes: usize,
 }
 
@@ -159,6 +201,10 @@ impl Owed {
     fn is_event(&self) -> bool {
         matches!(self.what, What::Event { .. })
     }
+
+    fn may_drop(&self) -> bool {
+        self.is_volatile || self.is_over
+    }
 }
 
 impl Trouble {
@@ -169,15 +215,17 @@ impl Trouble {
 
 // The log.
 impl Model {
-    pub fn new(limits: Limits) -> Model {
+    pub fn new(limits: Limits, keeping: Option<Keeping>) -> Model {
         Model {
             limits,
+            keeping,
             ..Model::default()
         }
     }
 
     /// What the application did in one turn.
     pub fn follow(&mut self, log: Vec<Log>, now: u64) {
+        self.now = now;
         for entry in log {
             trace!("app {entry:?}");
             self.step(entry, now);
@@ -196,8 +244,7 @@ impl Model {
         for socket in joining.filter(|socket| socket.judged_at + limit <= now) {
             let join = self.joins.get_mut(&socket.join).expect("it was sent");
             join.is_ended_by_server = true;
-            socket.presence = Presence::Gone;
-            socket.rooms.clear();
+            Model::turn_away(socket);
             let session = &mut self.sessions[socket.client];
             // A client that is nowhere may have been closed before.
             let closed_at = session
@@ -237,14 +284,37 @@ impl Model {
                 self.judged(&socket, namespace, client, join, now);
                 self.refused(&socket, now);
             }
-            Log::Joined { socket } => {
+            Log::Joined {
+                socket,
+                client,
+                join,
+                is_recovered,
+                rooms,
+            } => {
                 self.unanswered = None;
+                if is_recovered && self.socket(&socket).join != join {
+                    let keeping = self.keeping.expect("nobody comes back otherwise");
+                    assert!(keeping.skips_middleware, "{socket} was not judged");
+                    self.returning(&socket, client, join);
+                    self.accepted(&socket);
+                }
+                let state = &self.sockets[&socket];
+                assert_eq!(state.presence, Presence::Connected, "joined {socket}");
                 assert_eq!(
-                    self.sockets[&socket].presence,
-                    Presence::Connected,
+                    (state.client, state.join),
+                    (client, join),
                     "joined {socket}"
                 );
+                let is_card = |card: &Card| card.socket == socket;
+                let came_back = self.joins[&join].card.as_ref().is_some_and(is_card);
+                assert_eq!(is_recovered, came_back, "whether {socket} came back");
+                assert!(
+                    state.rooms.iter().eq(&rooms),
+                    "rooms of {socket}: {:?}",
+                    state.rooms
+                );
             }
+            Log::Expired { socket } => self.expired(&socket),
             Log::Heard {
                 socket,
                 token,
@@ -269,6 +339,8 @@ impl Model {
                 reason,
                 rooms,
             } => self.left(&socket, reason, &rooms),
+            // The limit of rooms of a socket.
+            Log::Problem(_) if self.rooms_refused > 0 => self.rooms_refused -= 1,
             Log::Problem(problem) => panic!("a problem was reported: {problem}"),
             other => self.ask_for(other, now),
         }
@@ -291,7 +363,11 @@ impl Model {
                     load,
                     is_ask: false,
                 };
-                for id in self.receivers(&namespace, &to) {
+                let receivers = self.receivers(&namespace, &to);
+                if !volatile && self.is_logged(&to) {
+                    self.log((&namespace, &to, name, token, load), &receivers);
+                }
+                for id in receivers {
                     self.owe(&id, what.clone(), volatile);
                 }
             }
@@ -313,13 +389,22 @@ impl Model {
                 assert!(taken.is_some(), "an acknowledgement that nobody asked for");
             }
             Log::Join { socket, room } => {
+                let rooms_max = self.limits.rooms_max;
                 let socket = self.socket(&socket);
                 if matches!(socket.presence, Presence::Joining | Presence::Connected) {
-                    socket.rooms.insert(room);
+                    if socket.rooms.len() >= rooms_max && !socket.rooms.contains(&room) {
+                        self.rooms_refused += 1;
+                    } else {
+                        socket.rooms.insert(room);
+                    }
                 }
             }
             Log::Leave { socket, room } => {
-                self.socket(&socket).rooms.remove(&room);
+                let socket = self.socket(&socket);
+                // Who has left finds its rooms as they were, whatever is said afterwards.
+                if socket.presence != Presence::Away {
+                    socket.rooms.remove(&room);
+                }
             }
             Log::Disconnect { socket, close } => self.disconnect(&socket, close, now),
             Log::CloseConnection { socket } => {
@@ -340,11 +425,12 @@ impl Model {
                 }
             }
             Log::Shut => self.shut(),
+            Log::WindDown => self.is_ending = true,
             other => unreachable!("{other:?} was asked by nobody"),
         }
     }
 
-    fn socket(&mut self, id: &str) -> &mut Socket {
+    pub(super) fn socket(&mut self, id: &str) -> &mut Socket {
         self.sockets
             .get_mut(id)
             .unwrap_or_else(|| panic!("unknown socket {id}"))
@@ -374,16 +460,31 @@ impl Model {
             .unwrap_or_else(|| panic!("join {join} was not sent"));
         assert_eq!(known.client, client, "join {join} of another client");
         if let Some(socket) = self.sockets.get(id) {
-            assert_eq!(
-                (socket.client, socket.join),
-                (client, join),
-                "{id} is somebody else"
-            );
+            if socket.join != join {
+                let skips_middleware = self.keeping.is_some_and(|it| it.skips_middleware);
+                assert!(!skips_middleware, "{id} is judged again");
+                return self.returning(id, client, join);
+            }
+            assert_eq!(socket.client, client, "{id} is somebody else");
             assert_eq!(socket.presence, Presence::Joining);
             return;
         }
+        self.check_newcomer(join);
+        // It was not refused for its namespace's being one too many.
+        self.sessions[client]
+            .refusals
+            .retain(|refusal| refusal.is_certain || refusal.join != Some(join));
+        let is_disorderly = self.sessions[client].is_disorderly;
         let is_again = self.sockets.values().any(|socket| socket.join == join);
-        assert!(!is_again, "join {join} was judged twice");
+        assert!(!is_again || is_disorderly, "join {join} was judged twice");
+        let own = self
+            .sockets
+            .values()
+            .filter(|socket| socket.presence == Presence::Connected && socket.client == client);
+        assert!(
+            own.count() < self.limits.namespaces_max,
+            "client {client} joins too many"
+        );
         let socket = Socket {
             client,
             join,
@@ -391,15 +492,23 @@ impl Model {
             presence: Presence::Joining,
             judged_at: now,
             rooms: BTreeSet::new(),
+            way: Way::starting(self.log_len()),
         };
         self.sockets.insert(id.to_owned(), socket);
     }
 
     fn accepted(&mut self, id: &str) {
+        if self.socket(id).way.is_away() && self.comes_too_late(id) {
+            return;
+        }
         let socket = self.socket(id);
         socket.presence = Presence::Connected;
-        let client = socket.client;
+        let (client, join) = (socket.client, socket.join);
+        let is_back = socket.way.is_away();
         self.sessions[client].homeless_since = None;
+        if is_back {
+            self.welcome_back(id, join);
+        }
         self.owe(id, What::Connect(id.to_owned()), false);
     }
 
@@ -419,8 +528,7 @@ impl Model {
         let closed_at = closed_at.map(|at| at + self.limits.connect_timeout);
         let is_closed = closed_at.is_some_and(|at| at <= now);
         self.owe(id, What::Refusal, has_left || has_other || is_closed);
-        self.socket(id).presence = Presence::Gone;
-        self.socket(id).rooms.clear();
+        Model::turn_away(self.socket(id));
         self.joins
             .get_mut(&join)
             .expect("it was sent")
@@ -481,12 +589,20 @@ impl Model {
             .values_mut()
             .filter(|socket| socket.client == client);
         for socket in joining.filter(|socket| socket.presence == Presence::Joining) {
-            socket.presence = Presence::Gone;
-            socket.rooms.clear();
+            Model::turn_away(socket);
+            // Its judgement may have been over in the same turn, just before.
+            if socket.judged_at + self.limits.decision_timeout <= self.now {
+                self.sessions[client].refusals.push(LooseRefusal {
+                    namespace: socket.namespace.clone(),
+                    join: Some(socket.join),
+                    is_certain: false,
+                });
+            }
         }
     }
 
     fn end_socket(&mut self, id: &str, reason: Reason) {
+        self.note_leaving(id);
         let socket = self.socket(id);
         socket.presence = Presence::Leaving(Some(reason));
         let join = socket.join;
@@ -531,8 +647,11 @@ impl Model {
     fn left_by_itself(&mut self, id: &str, client: usize, join: u64, reason: Reason, now: u64) {
         if reason == Reason::ClientNamespaceDisconnect {
             self.skip_stale(join);
-            let sent = &mut self.joins.get_mut(&join).expect("it was sent").sent;
-            assert_eq!(sent.pop_front(), Some(Sent::Leave), "{id} did not leave");
+            assert!(
+                self.take_sent(client, join, &Sent::Leave),
+                "{id} did not leave"
+            );
+            self.note_leaving(id);
             self.socket(id).presence = Presence::Leaving(None);
             return self.note_home(client, now);
         }
@@ -547,16 +666,15 @@ impl Model {
         }
         let session = &mut self.sessions[client];
         assert_eq!(session.over, None, "client {client} ends once");
-        session.over = Some(reason);
+        (session.over, session.over_at) = (Some(reason), now);
         self.end_sockets(client, reason);
     }
 
-    fn left(&mut self, id: &str, _: Reason, rooms: &[String]) {
+    fn left(&mut self, id: &str, reason: Reason, rooms: &[String]) {
         assert!(rooms.is_empty(), "{id} has left, and is in {rooms:?}");
         let socket = self.socket(id);
         assert_eq!(socket.presence, Presence::Leaving(None), "{id} left twice");
-        socket.presence = Presence::Gone;
-        socket.rooms.clear();
+        self.keep(id, reason);
         let mut asks = self.asks.iter();
         let pending = asks.find(|(_, ask)| ask.socket == id && !ask.is_resolved);
         assert!(
@@ -571,8 +689,19 @@ impl Model {
         let session = &self.sessions[client];
         let trouble = session.trouble;
         let polls = !session.is_websocket_only;
+        let is_limit = matches!(
+            reason,
+            Reason::TransportClose
+                | Reason::TransportError
+                | Reason::ForcedClose
+                | Reason::ForcedServerClose
+                | Reason::PingTimeout
+        );
+        if self.limits.is_squeezed && is_limit {
+            return Ok(());
+        }
         let ok = match reason {
-            Reason::TransportClose => trouble.left || trouble.dropped,
+            Reason::TransportClose => trouble.left || trouble.dropped || trouble.replaced,
             Reason::TransportError => {
                 (trouble.dropped && polls)
                     || trouble.faulty
@@ -581,13 +710,16 @@ impl Model {
             }
             Reason::PingTimeout => return self.may_time_out(session, now),
             Reason::ForcedClose | Reason::ForcedServerClose => {
-                let is_stuck = trouble.stalled || trouble.vanished;
-                trouble.faulty || is_stuck || self.has_crossed(client)
+                // Half an event may be all that it sent.
+                let is_stuck = trouble.stalled || trouble.vanished || trouble.dropped;
+                // Its middleware may have taken longer than what it missed is remembered.
+                let is_forgotten = session.has_returned;
+                let is_excused = trouble.faulty || is_stuck || is_forgotten;
+                is_excused || self.has_crossed(client) || self.is_overdue(client)
             }
             Reason::ParseError => trouble.faulty,
-            Reason::ServerShuttingDown
-            | Reason::ClientNamespaceDisconnect
-            | Reason::ServerNamespaceDisconnect => false,
+            Reason::ServerShuttingDown => self.is_ending,
+            Reason::ClientNamespaceDisconnect | Reason::ServerNamespaceDisconnect => false,
         };
         if ok {
             Ok(())
@@ -596,10 +728,27 @@ impl Model {
         }
     }
 
+    /// Whether a judgement of one of its sockets is over in this turn: what it sent there meets a
+    /// refusal.
+    fn is_overdue(&self, client: usize) -> bool {
+        let limit = self.limits.decision_timeout;
+        let mut own = self
+            .sockets
+            .values()
+            .filter(|socket| socket.client == client);
+        own.any(|socket| {
+            socket.presence == Presence::Joining && socket.judged_at + limit <= self.now
+        })
+    }
+
     fn may_time_out(&self, session: &Session, now: u64) -> Result<(), &'static str> {
         let trouble = session.trouble;
         let (interval, timeout) = (self.limits.ping_interval, self.limits.ping_timeout);
         if trouble.stalled || trouble.dropped || trouble.vanished || trouble.left {
+            return Ok(());
+        }
+        // It may need a connection that nobody accepts.
+        if self.is_ending && !session.is_websocket_only {
             return Ok(());
         }
         if !trouble.silent {
@@ -618,12 +767,33 @@ impl Model {
     /// Whether something a client sent met the end of its socket on the way.
     pub fn has_crossed(&self, client: usize) -> bool {
         let mut own = self.joins.values().filter(|join| join.client == client);
-        own.any(|join| join.is_ended_by_server && !join.sent.is_empty())
+        // A namespace too many is refused without being judged.
+        let is_squeezed = self.limits.is_squeezed;
+        own.any(|join| (join.is_ended_by_server || is_squeezed) && !join.sent.is_empty())
     }
 
     /// Whether so much waits for a client that the server may end it.
     pub fn is_over_limit(&self, client: usize) -> bool {
-        self.owed_bytes(client) >= self.limits.backlog_bytes_max
+        self.would_be_over(client, 0)
+    }
+
+    /// The same, when so much is about to be sent to everybody.
+    fn would_be_over(&self, client: usize, bytes: usize) -> bool {
+        let owed = self.owed_bytes(client);
+        owed + bytes >= self.limits.backlog_bytes_max || self.is_tight()
+    }
+
+    /// Whether the process may hold so little that anybody can meet its limit: what others make it
+    /// hold, files for strangers included, is not known here.
+    pub fn is_tight(&self) -> bool {
+        self.limits.backlog_bytes_process_max < 1 << 20
+    }
+
+    /// The most that may be queued for everybody.
+    pub fn backlog_bytes_max(&self, owners: usize) -> usize {
+        let slack = if self.limits.drops_events { 2 } else { 1 };
+        let budget = self.limits.backlog_bytes_process_max;
+        (slack + 1) * budget + owners * (self.event_bytes_max + 1_000)
     }
 
     fn owed_bytes(&self, client: usize) -> usize {
@@ -659,16 +829,30 @@ impl Model {
             "rooms of {id}: {:?}",
             socket.rooms
         );
-        let join = socket.join;
-        self.skip_stale(join);
+        let (client, join) = (socket.client, socket.join);
+        let is_next = self.take_sent(client, join, &Sent::Event(token));
         let join = self.joins.get_mut(&join).expect("it was sent");
-        let sent = join.sent.pop_front();
-        assert_eq!(
-            sent,
-            Some(Sent::Event(token)),
-            "{id} heard {token} out of order"
+        let is_new = join.heard.insert(token);
+        assert!(
+            is_next || !is_new,
+            "{id} heard {token} out of order, before {:?}",
+            join.sent.front()
         );
         self.unanswered = join.wants_ack.contains(&token).then_some(token);
+    }
+
+    /// Takes what a client sent next; of one that keeps no order, anything that it sent.
+    fn take_sent(&mut self, client: usize, join: u64, what: &Sent) -> bool {
+        self.skip_stale(join);
+        let is_disorderly = self.sessions[client].is_disorderly;
+        let sent = &mut self.joins.get_mut(&join).expect("it was sent").sent;
+        if !is_disorderly {
+            return sent.pop_front().as_ref() == Some(what);
+        }
+        if let Some(at) = sent.iter().position(|sent| sent == what) {
+            sent.remove(at);
+        }
+        true
     }
 
     /// Answers that came too late, or twice, are ignored by the server.
@@ -720,11 +904,8 @@ impl Model {
             Ok(found) => {
                 assert_eq!(found, token, "the answer to another ask");
                 assert_eq!(presence, Presence::Connected);
-                self.skip_stale(join);
-                let sent = &mut self.joins.get_mut(&join).expect("it was sent").sent;
-                assert_eq!(
-                    sent.pop_front(),
-                    Some(Sent::Answer(token)),
+                assert!(
+                    self.take_sent(client, join, &Sent::Answer(token)),
                     "answers in order"
                 );
             }
@@ -736,17 +917,24 @@ impl Model {
                     pending > self.limits.pending_acks_max,
                     "{pending} are pending"
                 );
-                let owed = &mut self.sessions[client].owed;
-                let what =
-                    |owed: &Owed| matches!(owed.what, What::Event { token: at, .. } if at == token);
-                let at = owed.iter().rposition(what).expect("it was owed");
-                owed.remove(at);
+                self.forgive(client, token);
             }
-            Err(AckError::Mismatch | AckError::NotSent | AckError::TooLarge) => {
+            Err(AckError::NotSent) => {
+                assert!(self.forgive(client, token).is_over, "{token} could be sent");
+            }
+            Err(AckError::Mismatch | AckError::TooLarge) => {
                 panic!("{token}: {answer:?}")
             }
         }
         self.asks.get_mut(&token).expect("it was there").is_resolved = true;
+    }
+
+    /// An event that was not sent after all.
+    fn forgive(&mut self, client: usize, token: u64) -> Owed {
+        let owed = &mut self.sessions[client].owed;
+        let is_it = |owed: &Owed| matches!(owed.what, What::Event { token: at, .. } if at == token);
+        let at = owed.iter().rposition(is_it).expect("it was owed");
+        owed.remove(at).expect("it is there")
     }
 
     fn pending_asks(&self, id: &str) -> usize {
@@ -778,23 +966,42 @@ impl Model {
         here.filter(receives).map(|(id, _)| id.clone()).collect()
     }
 
-    fn owe(&mut self, id: &str, what: What, is_volatile: bool) {
+    /// Whether the server could replay it: what is said to one who has not joined is not.
+    fn is_logged(&self, to: &To) -> bool {
+        match to {
+            To::One(id) => self.is_connected(id),
+            To::Rooms { .. } => true,
+        }
+    }
+
+    pub(super) fn owe(&mut self, id: &str, what: What, is_volatile: bool) {
         let socket = &self.sockets[id];
         let bytes = match &what {
             What::Event { load, .. } | What::Ack { load, .. } => {
-                40 + load.pad * 5 + load.blobs * 160
+                100 + load.pad * 5 + load.blobs * 200
             }
-            _ => 80,
+            _ => 120,
         };
         let namespace = socket.namespace.clone();
+        let is_replayable = matches!(what, What::Event { is_ask: false, .. }) && !is_volatile;
+        let is_joined = socket.presence == Presence::Connected;
+        let has_offset = self.keeping.is_some() && is_replayable && is_joined;
+        let client = socket.client;
+        let is_full = self.would_be_over(client, bytes);
+        let is_over = is_full && self.limits.drops_events && matches!(what, What::Event { .. });
+        self.event_bytes_max = self.event_bytes_max.max(bytes);
         let owed = Owed {
             join: socket.join,
             namespace,
             what,
             is_volatile,
+            is_over,
+            has_offset,
             bytes,
         };
-        self.sessions[socket.client].owed.push_back(owed);
+        let session = &mut self.sessions[client];
+        session.was_over |= is_full;
+        session.owed.push_back(owed);
     }
 }
 
@@ -812,6 +1019,7 @@ impl Model {
         let Model {
             sessions,
             volatile_dropped,
+            overflow_dropped,
             ..
         } = self;
         let session = &mut sessions[client];
@@ -819,7 +1027,7 @@ impl Model {
             let is_it = |refusal: &LooseRefusal| refusal.namespace == packet.namespace;
             let is_due =
                 |owed: &Owed| owed.what == What::Refusal && owed.namespace == packet.namespace;
-            let certain = session.owed.iter().position(|owed| !owed.is_volatile);
+            let certain = session.owed.iter().position(|owed| !owed.may_drop());
             let ahead = certain.map_or(session.owed.len(), |at| at + 1);
             let is_in_order = session.owed.iter().take(ahead).any(is_due);
             let loose = session.refusals.iter().position(is_it);
@@ -834,7 +1042,7 @@ impl Model {
             let ahead = session
                 .owed
                 .iter()
-                .take_while(|owed| owed.is_volatile || owed.what == What::Disconnect);
+                .take_while(|owed| owed.may_drop() || owed.what == What::Disconnect);
             if let Some(at) = ahead
                 .collect::<Vec<_>>()
                 .iter()
@@ -852,10 +1060,15 @@ impl Model {
                 return (owed.what, Some(owed.join));
             }
             assert!(
-                owed.is_volatile,
+                owed.may_drop(),
                 "client {client} received {packet:?}, and was owed {owed:?}"
             );
-            *volatile_dropped += u64::from(owed.is_event());
+            let dropped = if owed.is_volatile {
+                &mut *volatile_dropped
+            } else {
+                &mut *overflow_dropped
+            };
+            *dropped += u64::from(owed.is_event());
         }
     }
 }
@@ -865,7 +1078,9 @@ fn fits(owed: &Owed, packet: &Sio, blobs: &[Vec<u8>], acks: &BTreeMap<(String, u
         return false;
     }
     match &owed.what {
-        What::Connect(id) => packet.kind == 0 && packet.json == format!("{{\"sid\":\"{id}\"}}"),
+        What::Connect(id) => {
+            packet.kind == 0 && packet.json.starts_with(&format!("{{\"sid\":\"{id}\""))
+        }
         What::Refusal => packet.kind == 4,
         What::Disconnect => packet.kind == 1,
         What::Event {
@@ -877,7 +1092,15 @@ fn fits(owed: &Owed, packet: &Sio, blobs: &[Vec<u8>], acks: &BTreeMap<(String, u
             let kind = if load.blobs > 0 { 5 } else { 2 };
             packet.kind == kind
                 && packet.id.is_some() == *is_ask
-                && carries(packet, blobs, Some(name), *token, *token, *load)
+                && carries(
+                    packet,
+                    blobs,
+                    Some(name),
+                    *token,
+                    *token,
+                    *load,
+                    owed.has_offset,
+                )
         }
         What::Ack { event, load } => {
             let kind = if load.blobs > 0 { 6 } else { 3 };
@@ -886,7 +1109,7 @@ fn fits(owed: &Owed, packet: &Sio, blobs: &[Vec<u8>], acks: &BTreeMap<(String, u
                 .and_then(|id| acks.get(&(packet.namespace.clone(), id)));
             packet.kind == kind
                 && asked == Some(event)
-                && carries(packet, blobs, None, ANSWER, ANSWER, *load)
+                && carries(packet, blobs, None, ANSWER, ANSWER, *load, false)
         }
     }
 }
@@ -899,6 +1122,7 @@ fn carries(
     token: u64,
     key: u64,
     load: Load,
+    has_offset: bool,
 ) -> bool {
     let list: Vec<serde_json::Value> =
         serde_json::from_str(&packet.json).expect("packets are JSON");
@@ -909,9 +1133,12 @@ fn carries(
         }
         list = &list[1..];
     }
-    let [found, text, places] = list else {
+    let [found, text, places, offset @ ..] = list else {
         return false;
     };
+    if offset.len() != usize::from(has_offset) || !offset.iter().all(serde_json::Value::is_string) {
+        return false;
+    }
     if *found != token {
         return false;
     }
@@ -926,15 +1153,22 @@ fn carries(
 impl Model {
     /// A client to which nothing was done has received everything, and all it sent was heard.
     pub fn check_settled(&mut self, client: usize, now: u64) {
+        self.check_latest(client);
         let Model {
             sessions,
             volatile_dropped,
+            overflow_dropped,
             ..
         } = self;
         let session = &mut sessions[client];
         for owed in session.owed.drain(..) {
-            assert!(owed.is_volatile, "client {client} never received {owed:?}");
-            *volatile_dropped += u64::from(owed.is_event());
+            assert!(owed.may_drop(), "client {client} never received {owed:?}");
+            let dropped = if owed.is_volatile {
+                &mut *volatile_dropped
+            } else {
+                &mut *overflow_dropped
+            };
+            *dropped += u64::from(owed.is_event());
         }
         for refusal in session.refusals.drain(..) {
             assert!(
@@ -960,6 +1194,23 @@ impl Model {
                 "ask {token} was due at {due}"
             );
         }
+    }
+
+    /// Where the last volatile event waits for its client, that one is not dropped.
+    fn check_latest(&self, client: usize) {
+        let session = &self.sessions[client];
+        let Some(owed) = session.owed.back() else {
+            return;
+        };
+        let mut own = self
+            .sockets
+            .values()
+            .filter(|socket| socket.join == owed.join);
+        let is_there = own.any(|socket| socket.presence == Presence::Connected);
+        assert!(
+            !self.limits.keeps_latest || owed.is_over || !is_there || session.over.is_some(),
+            "client {client} did not receive the last of its volatile events: {owed:?}"
+        );
     }
 
     pub fn connected(&self, namespace: &str) -> Vec<String> {
@@ -1010,14 +1261,19 @@ impl Model {
 
     pub fn rooms_count(&self) -> usize {
         let sockets = self.sockets.values();
-        let rooms = sockets.flat_map(|s| s.rooms.iter().map(|room| (&s.namespace, room)));
+        let here = sockets.filter(|socket| socket.presence != Presence::Away);
+        let rooms = here.flat_map(|s| s.rooms.iter().map(|room| (&s.namespace, room)));
         rooms.collect::<BTreeSet<_>>().len()
     }
 
     /// Everyone has left.
     pub fn check_empty(&self) {
         for (id, socket) in &self.sockets {
+            // One that found no place on a short list was forgotten without a word.
+            let is_forgotten = socket.presence == Presence::Away
+                && self.keeping.is_some_and(|keeping| keeping.is_narrow);
             let is_gone = matches!(socket.presence, Presence::Gone | Presence::Joining);
+            let is_gone = is_gone || is_forgotten;
             assert!(is_gone, "{id} is still {:?}", socket.presence);
         }
         for (token, ask) in &self.asks {

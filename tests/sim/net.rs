@@ -16,7 +16,7 @@ use emio::{
     engine::{Engine, Fate, READ_BYTES},
 };
 
-use super::{Rng, app::Chat, heap};
+use super::{Rng, app::Chat, count, heap};
 
 /// All connections there ever were, by number.
 #[derive(Default)]
@@ -189,6 +189,9 @@ impl Net {
 impl Wire {
     fn deliver_up(&mut self, max: usize) -> bool {
         let moved = self.up_flight.len().min(max);
+        if moved < self.up_flight.len() {
+            count("bytes split");
+        }
         self.up_arrived.extend(self.up_flight.drain(..moved));
         let mut has_moved = moved > 0;
         if self.up_flight.is_empty() && self.up_end.is_some() && !self.is_up_ended {
@@ -230,6 +233,9 @@ impl Wire {
             }
         }
         self.is_blocked = wanted > room;
+        if self.is_blocked {
+            count("partly written");
+        }
         if room == 0 {
             return Err(io::ErrorKind::WouldBlock.into());
         }
@@ -315,7 +321,7 @@ impl Net {
             }
         });
         self.reap(crank);
-        if crank.is_closing() {
+        if !crank.is_accepting() {
             self.is_closed = true;
             for wire in self.backlog.drain(..) {
                 self.wires[wire].down_end = true;

@@ -127,21 +127,27 @@ export function test(name, body, { needs } = {}) {
 }
 
 /// Runs the cases whose name contains the command line's argument, and ends the process.
-/// `cleanup` runs after each case, which fails if that throws. The last line counts.
-export async function run({ later = [], cleanup = async () => {} } = {}) {
+/// `cleanup` runs after each case, which fails if that throws. `lanes` cases run at a time; with
+/// more than one, `cleanup` must not touch what the others use. The last line counts.
+export async function run({ later = [], cleanup = async () => {}, lanes = 1 } = {}) {
   const filter = process.argv[2] ?? "";
   const left = new Set(process.env.INTEROP_ALL ? [] : later);
   let passed = 0;
   let failed = 0;
-  for (const { name, body, needs } of cases) {
-    if (!name.includes(filter) || left.has(needs)) continue;
-    const began = Date.now();
-    const error = await outcome(body, cleanup);
-    const ms = Date.now() - began;
-    if (error) failed++;
-    else passed++;
-    console.log(error ? `FAILED ${name} (${ms} ms)\n${indent(error)}` : `ok ${name} (${ms} ms)`);
-  }
+  const chosen = cases.filter(({ name, needs }) => name.includes(filter) && !left.has(needs));
+  // The lanes take their cases from one iterator.
+  const queue = chosen.values();
+  const lane = async () => {
+    for (const { name, body } of queue) {
+      const began = Date.now();
+      const error = await outcome(body, cleanup);
+      const ms = Date.now() - began;
+      if (error) failed++;
+      else passed++;
+      console.log(error ? `FAILED ${name} (${ms} ms)\n${indent(error)}` : `ok ${name} (${ms} ms)`);
+    }
+  };
+  await Promise.all(Array.from({ length: lanes }, lane));
   console.log(`${passed} passed, ${failed} failed, 0 skipped`);
   // A filter that matches nothing is a mistake, not a success.
   finish(failed || !passed ? 1 : 0);
