@@ -167,7 +167,12 @@ fn one(attack: &Attack, options: &Options) -> io::Result<Outcome> {
         Run::Host { prepare, .. } => prepare(options)?,
     };
     let own = own.iter().map(String::as_str);
-    let words: Vec<&str> = words.iter().copied().chain(own).collect();
+    let tick = match options.pace {
+        Pace::Quick => "tick=100",
+        Pace::Full => "tick=500",
+    };
+    let words = words.iter().copied().chain(own);
+    let words: Vec<&str> = [tick].into_iter().chain(words).collect();
     let wrapper = [&wrapper[..], &options.wrapper].concat();
     let mut server = Server::start(&wrapper, &words)?;
     server.is_measured = options.wrapper.is_empty();

@@ -107,8 +107,8 @@ pub fn attacks() -> Vec<Attack> {
             holds: Holds::Backlog,
             ..peers(
                 "pipelining-read",
-                "the same, whose answers are read",
-                &["served"],
+                "the same, whose answers are read, but later",
+                &["served", "closed", "reset"],
                 |field| pipelining(field, true),
             )
         },

@@ -60,6 +60,8 @@ pub enum Holds {
     Handshakes,
     /// What is not read: `Config::backlog_bytes_process_max`.
     Backlog,
+    /// What has not arrived whole, and what is not read.
+    Both,
     /// What is kept for clients that may come back: `Recovery::log_bytes_max`.
     Recovery,
 }
@@ -73,6 +75,7 @@ impl Holds {
             Holds::Incoming => config.incoming_bytes_max,
             Holds::Handshakes => config.handshake_bytes_max,
             Holds::Backlog => config.backlog_bytes_process_max,
+            Holds::Both => config.incoming_bytes_max + config.backlog_bytes_process_max,
             Holds::Recovery => recovery.log_bytes_max,
         };
         held + HELD_ANYHOW_BYTES

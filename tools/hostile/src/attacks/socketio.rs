@@ -110,7 +110,7 @@ pub fn attacks() -> Vec<Attack> {
             )
         },
         Attack {
-            holds: Holds::Backlog,
+            holds: Holds::Both,
             ..peers(
                 "large-echoes-unread",
                 "echo events of 900 KB, whose answers are not read",
