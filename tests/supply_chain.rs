@@ -3,7 +3,7 @@
 //!
 //! Not here: which packages the crate has (`dependencies`); the servers that the benchmark compares
 //! it with (tools/bench/peers), a workspace of their own; and what is known against versions, which
-//! changes while nothing here does: `cargo audit` asks for that.
+//! changes while nothing here does: `cargo deny check advisories` asks for that.
 
 use std::{collections::BTreeMap, iter::Peekable, process::Command, str::SplitWhitespace};
 
