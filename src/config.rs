@@ -47,9 +47,12 @@ pub struct Config {
     pub transports: Transports,
     /// On by default. Whether the handshake offers the upgrade to WebSocket.
     pub allow_upgrades: bool,
-    /// Cross-origin headers; none are sent by default, so browsers keep other origins out of
-    /// polling.
+    /// None by default: browsers keep pages of other origins out of polling, and we keep them out
+    /// of WebSocket. With it, those that it names are let in, and told so by headers.
     pub cors: Option<Cors>,
+    /// The server's own and those that `cors` lets in by default. From which origins a page may
+    /// open a WebSocket; another one gets 403, code 4. (official: any)
+    pub websocket_origins: WebSocketOrigins,
     /// None by default. A cookie with the session's id, on the answer to a polling handshake only,
     /// as officially.
     pub cookie: Option<Cookie>,
@@ -201,6 +204,7 @@ impl Default for Config {
             transports: Transports::default(),
             allow_upgrades: true,
             cors: None,
+            websocket_origins: WebSocketOrigins::FollowCors,
             cookie: None,
             initial_packet: None,
             headers: Vec::new(),
@@ -298,6 +302,28 @@ impl Default for Transports {
             websocket: true,
         }
     }
+}
+
+/// From which origins a page may open a WebSocket, or upgrade to one: of the protocol, and of the
+/// application's own ([`websocket`](crate::Crank::websocket)).
+///
+/// A browser lets every page connect to every WebSocket, and sends along its visitor's cookies. A
+/// server that knows people by a cookie, or by the network that they are in, would serve whatever
+/// site they look at in their name (cross-site WebSocket hijacking). `Origin` is how a server can
+/// tell, since no page can leave it out or change it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WebSocketOrigins {
+    /// An `Origin` must be the server's own or one that [`Config::cors`] allows
+    /// ([`Cors::allows`]). A request without one is no browser's and passes, as does `file://`, which
+    /// clients on microcontrollers send and no site can; so does everything with [`Cors::any`].
+    ///
+    /// Its own is where the `Host` header says that the request went: the same host and port.
+    /// Behind a proxy that writes another `Host`, name the public origin in `cors`. Name there,
+    /// too, what applications send that bring their pages along (`null`, `capacitor://localhost`).
+    #[default]
+    FollowCors,
+    /// Any, as officially. Where nothing depends on who has opened the page.
+    Any,
 }
 
 /// What happens to a message for a client whose backlog is full: more than

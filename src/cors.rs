@@ -1,8 +1,10 @@
-//! Cross-origin headers: which pages of other origins a browser lets read our answers.
+//! Origins: which pages of other origins a browser lets read our answers, and whether a page is of
+//! our own.
 //!
 //! It says the same as the `cors` package of Node with the same options. Not here: any refusal. A
-//! browser enforces these headers, other clients ignore them, and a WebSocket is never bound by
-//! them; to turn a client away, use `allow_request`. Without a [`Cors`] no header is sent at all.
+//! browser enforces these headers, and other clients ignore them. No browser holds WebSockets to
+//! them, so the engine does, by the same list: [`Cors::allows`]. To turn other clients away, use
+//! `allow_request`. Without a [`Cors`] no header is sent at all.
 
 use std::{fmt, sync::Arc};
 
@@ -44,7 +46,8 @@ pub enum Origin {
 pub struct OriginTest(Arc<dyn Fn(&str) -> bool + Send + Sync>);
 
 impl OriginTest {
-    /// Wraps `test`, which is called for every request under the protocol's path with an `Origin`.
+    /// Wraps `test`, which is called for every request under the protocol's path with an `Origin`,
+    /// twice if that opens a WebSocket.
     pub fn new(test: impl Fn(&str) -> bool + Send + Sync + 'static) -> OriginTest {
         OriginTest(Arc::new(test))
     }
@@ -214,15 +217,32 @@ impl Cors {
         self.put_exposed(out);
     }
 
-    fn put_origin(&self, origin: Option<&str>, out: &mut impl FnMut(&str, &str)) {
-        let allowed = match &self.origin {
+    /// Whether a page of this origin may read our answers, as a browser judges it that sends no
+    /// credentials. By default it decides who opens a WebSocket, too:
+    /// [`Config::websocket_origins`](crate::Config::websocket_origins).
+    ///
+    /// ```
+    /// let cors = emio::Cors::origins(["https://example.com"]);
+    /// assert!(cors.allows("https://example.com") && !cors.allows("https://example.com:8443"));
+    /// ```
+    pub fn allows(&self, origin: &str) -> bool {
+        let allowed = self.allowed(Some(origin));
+        allowed.is_some_and(|allowed| allowed == "*" || allowed == origin)
+    }
+
+    /// The value of `Access-Control-Allow-Origin`.
+    fn allowed<'a>(&'a self, origin: Option<&'a str>) -> Option<&'a str> {
+        match &self.origin {
             Origin::Any => Some("*"),
             Origin::Mirror => origin,
             Origin::Exact(only) => Some(only.as_str()),
             Origin::List(list) => origin.filter(|&origin| list.iter().any(|one| one == origin)),
             Origin::If(OriginTest(test)) => origin.filter(|&origin| test(origin)),
-        };
-        if let Some(allowed) = allowed {
+        }
+    }
+
+    fn put_origin(&self, origin: Option<&str>, out: &mut impl FnMut(&str, &str)) {
+        if let Some(allowed) = self.allowed(origin) {
             out("Access-Control-Allow-Origin", allowed);
         }
         if self.credentials {
@@ -246,6 +266,48 @@ impl Default for Cors {
     fn default() -> Cors {
         Cors::any()
     }
+}
+
+/// What the WebSocket library of Arduino's clients sends, and an application whose pages are files of
+/// its own. No site can: browsers say `null` for a file that somebody opened.
+pub(crate) const NO_SITE: &str = "file://";
+
+/// Whether a page of this origin was loaded from where the `Host` header says its request went.
+///
+/// The scheme is not compared: where TLS ends in front of us, the page is `https` and our
+/// connection is not. It only says which port is meant where none is written. What is no web page's
+/// origin (`null`, `file://`, an application's own scheme), or more than one (a path, a user), is
+/// not ours. `host` has passed the parser, so that none of their letters can be in it.
+pub(crate) fn is_own(origin: &str, host: &str) -> bool {
+    let Some((scheme, authority)) = origin.split_once("://") else {
+        return false;
+    };
+    let is = |name: &str| scheme.eq_ignore_ascii_case(name);
+    // Clients that are no browsers name the scheme of the WebSocket itself.
+    let port = match () {
+        () if is("http") || is("ws") => 80,
+        () if is("https") || is("wss") => 443,
+        () => return false,
+    };
+    match (split_port(authority, port), split_port(host, port)) {
+        (Some((theirs, their_port)), Some((ours, our_port))) => {
+            !ours.is_empty() && theirs.eq_ignore_ascii_case(ours) && their_port == our_port
+        }
+        _ => false,
+    }
+}
+
+/// Host and port, or nothing if what stands for a port is none. RFC 3986 §3.2.
+fn split_port(authority: &str, default: u16) -> Option<(&str, u16)> {
+    // The colons of an IPv6 address are in brackets.
+    let address = authority.find(']').map_or(0, |at| at + 1);
+    let Some(colon) = authority[address..].find(':') else {
+        return Some((authority, default));
+    };
+    let (host, port) = authority.split_at(address + colon);
+    let digits = &port[1..];
+    let is_number = digits.bytes().all(|byte| byte.is_ascii_digit());
+    Some((host, digits.parse().ok().filter(|_| is_number)?))
 }
 
 /// The names with commas between them, or nothing for no names.
@@ -308,6 +370,108 @@ mod tests {
         check(by_ending(), Some(HERE), &[named, "Vary: Origin"]);
         check(by_ending(), Some("https://b.example"), &["Vary: Origin"]);
         check(by_ending(), None, &["Vary: Origin"]);
+    }
+
+    #[test]
+    fn an_origin_is_allowed_if_the_answer_names_it_or_all() {
+        let check = |origin: Origin, asking: &str, wanted: bool| {
+            assert_eq!(
+                Cors::new(origin.clone()).allows(asking),
+                wanted,
+                "{origin:?} {asking}"
+            );
+        };
+        let list = || Origin::List(vec![HERE.into(), "null".into()]);
+        let by_ending = || Origin::If(OriginTest::new(|origin| origin.ends_with("//here.example")));
+        check(Origin::Any, THERE, true);
+        check(Origin::Any, "null", true);
+        check(Origin::Mirror, THERE, true);
+        check(Origin::Exact(HERE.into()), HERE, true);
+        check(Origin::Exact(HERE.into()), THERE, false);
+        check(Origin::Exact("*".into()), THERE, true);
+        check(list(), HERE, true);
+        check(list(), "null", true);
+        check(list(), THERE, false);
+        check(list(), "https://HERE.example", false);
+        check(list(), "", false);
+        check(by_ending(), HERE, true);
+        check(by_ending(), THERE, false);
+    }
+
+    #[test]
+    fn an_origin_is_our_own_by_host_and_port() {
+        let check = |origin: &str, host: &str, wanted: bool| {
+            assert_eq!(is_own(origin, host), wanted, "{origin} at {host}");
+        };
+        for (origin, host) in [
+            ("http://here.example", "here.example"),
+            ("http://here.example:3000", "here.example:3000"),
+            ("http://localhost:3000", "localhost:3000"),
+            ("http://127.0.0.1:3000", "127.0.0.1:3000"),
+            // TLS ends in front of us.
+            ("https://here.example", "here.example"),
+            // Either may write the port that the scheme has anyway.
+            ("http://here.example", "here.example:80"),
+            ("http://here.example:80", "here.example"),
+            ("https://here.example", "here.example:443"),
+            ("https://here.example:443", "here.example"),
+            // Clients that are no browsers.
+            ("ws://here.example:3000", "here.example:3000"),
+            ("wss://here.example", "here.example:443"),
+            // Letters of both cases are one host's, and names beyond ASCII are punycode in both.
+            ("HTTP://Here.Example", "here.example"),
+            ("http://here.example", "HERE.example"),
+            ("https://xn--bcher-kva.example", "xn--bcher-kva.example"),
+            ("http://[::1]:3000", "[::1]:3000"),
+            ("http://[fe80::A]", "[FE80::a]"),
+            ("https://[::1]", "[::1]:443"),
+            ("http://here.example:0080", "here.example"),
+        ] {
+            check(origin, host, true);
+        }
+        for (origin, host) in [
+            ("http://there.example", "here.example"),
+            ("http://sub.here.example", "here.example"),
+            ("http://here.example", "sub.here.example"),
+            ("http://here.example.", "here.example"),
+            ("http://here.example.there.example", "here.example"),
+            ("http://localhost:3000", "127.0.0.1:3000"),
+            ("http://here.example:3001", "here.example:3000"),
+            ("http://here.example", "here.example:3000"),
+            ("http://here.example:3000", "here.example"),
+            ("http://here.example", "here.example:443"),
+            ("https://here.example", "here.example:80"),
+            ("http://[::1]:3000", "[::2]:3000"),
+            ("http://::1", "::1"),
+            ("http://[::1", "[::1"),
+            // More than an origin, or less.
+            ("http://here.example/", "here.example"),
+            ("http://here.example:80/", "here.example"),
+            ("http://here.example/path", "here.example"),
+            ("http://user@here.example", "here.example"),
+            ("http://here.example@there.example", "here.example"),
+            ("http://here.example there.example", "here.example"),
+            ("http://here.example:", "here.example"),
+            ("http://here.example", "here.example:"),
+            ("http://here.example:+80", "here.example"),
+            ("http://here.example:65616", "here.example"),
+            ("http://here.example:80:80", "here.example"),
+            ("http:here.example", "here.example"),
+            ("//here.example", "here.example"),
+            ("here.example", "here.example"),
+            ("", "here.example"),
+            ("", ""),
+            ("http://", ""),
+            ("http://:80", ":80"),
+            // No web page's.
+            ("null", "null"),
+            ("file://", "here.example"),
+            ("file://here.example", "here.example"),
+            ("capacitor://localhost", "localhost"),
+            ("ftp://here.example", "here.example"),
+        ] {
+            check(origin, host, false);
+        }
     }
 
     #[test]

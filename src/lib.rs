@@ -118,7 +118,10 @@ pub use crate::{
     app::{App, Cause, Outcome, Problem, Refusal},
     args::{Args, FromArgs, OwnedArgs},
     codec::json::{Bytes, Error as ArgsError},
-    config::{Config, InitialPacket, KeepHeaders, Overflow, Recovery, Transports, Volatile},
+    config::{
+        Config, InitialPacket, KeepHeaders, Overflow, Recovery, Transports, Volatile,
+        WebSocketOrigins,
+    },
     cookie::{Cookie, SameSite},
     cors::{Cors, Origin, OriginTest},
     crank::{Crank, Namespace, RawNamespace},

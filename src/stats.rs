@@ -77,7 +77,7 @@ pub struct Refusals {
     pub method: u64,
     /// Code 3: the request does not fit; `BadRequest` says how.
     pub request: u64,
-    /// Code 4: the application said no.
+    /// Code 4: the application said no, or a page's origin may not open a WebSocket.
     pub forbidden: u64,
     /// Code 5: another version of the protocol.
     pub protocol: u64,

@@ -195,6 +195,26 @@ fn hooks_give_a_handshake_its_headers_and_its_id() {
 }
 
 #[test]
+fn a_page_of_another_origin_opens_no_websocket() {
+    let mut world = World::new(|core| {
+        noting(core);
+        core.allow_request(|log, _| {
+            log.lines.push("asked".to_owned());
+            Ok(())
+        });
+        core.on_connection_error(|log, error| log.lines.push(format!("{:?}", error.context())));
+    });
+    let from = |origin| upgrade_with(&websocket(""), &format!("Origin: {origin}\r\n"));
+    let ws = world.ask(from("http://there"));
+    assert_eq!(world.answer(ws).status, 403);
+    let foreign = ConnectionContext::Origin("http://there".into());
+    assert_eq!(world.lines(), [format!("{foreign:?}")]);
+    let ws = world.ask(from("http://here"));
+    assert_eq!(world.answer(ws).status, 101);
+    assert_eq!(world.lines(), ["asked", "open websocket"]);
+}
+
+#[test]
 fn a_watcher_hears_of_sessions() {
     let mut world = World::new(|core| {
         core.on_session_event(|log, info, event| {

@@ -463,6 +463,15 @@ const HTTP: &[Row] = &[
 /// What no row of the official table has.
 const BEYOND: &[Row] = &[
     (
+        "which origins may open a WebSocket",
+        &[
+            "engine_origin::a_websocket_is_for_the_servers_own_pages_and_those_of_cors",
+            "engine_origin::a_websocket_of_the_applications_own_is_for_the_same_pages",
+            "engine_origin::any_origin_opens_a_websocket_where_the_application_wants_it",
+            "engine_server::a_page_of_another_origin_opens_no_websocket",
+        ],
+    ),
+    (
         "overflow",
         &["sio_overflow::an_event_that_finds_the_backlog_full_is_dropped_whole"],
     ),

@@ -151,7 +151,8 @@ impl<A: App> Crank<A> {
     }
 
     /// Asks `judge` about every handshake, polling or WebSocket, before there is a session. A
-    /// refusal is answered with 403 and its message.
+    /// refusal is answered with 403 and its message. It is not asked about what was refused before,
+    /// and cannot let it in: see `Config::websocket_origins`.
     pub fn allow_request<F>(&mut self, judge: F) -> &mut Self
     where
         F: for<'a> FnMut(&mut A, &Handshake<'a>) -> Result<(), Refusal> + Send + 'static,
@@ -208,7 +209,7 @@ impl<A: App> Crank<A> {
 
     /// Application WebSockets at this path, without Engine.IO; `*` is every path that nothing else
     /// serves. Messages have at most `Config::max_payload` bytes; a silent peer is pinged and
-    /// dropped like a session.
+    /// dropped like a session. Pages of which origins may open one: `Config::websocket_origins`.
     pub fn websocket(&mut self, path: &str) -> RawNamespace<'_, A> {
         let known = self.raws.iter().position(|raw| *raw.path == *path);
         let index = known.unwrap_or_else(|| {

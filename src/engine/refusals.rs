@@ -21,6 +21,8 @@ pub(super) enum Status<'a> {
     BadRequest(BadRequest),
     /// The application said no, with this message.
     Forbidden(&'a str),
+    /// A page of an origin that may not open WebSockets.
+    Origin,
     UnsupportedVersion,
     /// A limit of ours, which the protocol has no code for.
     Unavailable,
@@ -34,11 +36,16 @@ impl Status<'_> {
             Status::BadMethod => (400, 2, "Bad handshake method"),
             Status::BadRequest(_) => (400, 3, "Bad request"),
             Status::Forbidden(message) => (403, 4, message),
+            Status::Origin => (403, 4, ORIGIN),
             Status::UnsupportedVersion => (400, 5, "Unsupported protocol version"),
             Status::Unavailable => (503, 6, "Service unavailable"),
         }
     }
 }
+
+/// For whoever looks why a page of another origin does not connect.
+const ORIGIN: &str =
+    "Origin not allowed to open a WebSocket: see Config::cors and Config::websocket_origins";
 
 /// A request that was refused by the protocol's error table: what `connection_error` tells in
 /// JavaScript.
@@ -63,6 +70,9 @@ pub enum ConnectionContext {
     BadRequest(BadRequest),
     /// Code 4: the application said no; the message is the application's.
     Forbidden,
+    /// Code 4 as well: a page of this origin wanted a WebSocket, and
+    /// [`Config::websocket_origins`](crate::Config::websocket_origins) does not let it have one.
+    Origin(String),
     /// Code 5: the client speaks this version of the protocol. The official server takes whatever
     /// is not 4 for 3.
     Protocol(u8),
@@ -132,6 +142,10 @@ impl ConnectionError {
             Cause::Method => ConnectionContext::Method(hello.method().to_owned()),
             Cause::BadRequest(which) => ConnectionContext::BadRequest(which),
             Cause::Forbidden => ConnectionContext::Forbidden,
+            Cause::Origin => {
+                let origin = hello.request().header("origin").unwrap_or_default();
+                ConnectionContext::Origin(origin.to_owned())
+            }
             Cause::Protocol => ConnectionContext::Protocol(3),
             Cause::Unavailable => ConnectionContext::Unavailable,
         };
@@ -158,6 +172,7 @@ enum Cause {
     Method,
     BadRequest(BadRequest),
     Forbidden,
+    Origin,
     Protocol,
     Unavailable,
 }
@@ -197,6 +212,7 @@ impl Engine {
             Status::BadMethod => (&mut refused.method, Cause::Method),
             Status::BadRequest(which) => (&mut refused.request, Cause::BadRequest(which)),
             Status::Forbidden(_) => (&mut refused.forbidden, Cause::Forbidden),
+            Status::Origin => (&mut refused.forbidden, Cause::Origin),
             Status::UnsupportedVersion => (&mut refused.protocol, Cause::Protocol),
             Status::Unavailable => (&mut refused.unavailable, Cause::Unavailable),
         };

@@ -17,7 +17,9 @@ use crate::{
         http::{self, BodyLength, ChunkDecoder, Head, Limits, Slots},
         ws,
     },
+    config::WebSocketOrigins,
     conn::{Chunked, Opening, Payload, Reply, State, Switch},
+    cors,
     handshake::Hello,
     headers::Headers,
     id::{ConnKey, SessionKey, Sid},
@@ -333,6 +335,7 @@ impl Engine {
         let is_raw = |raw: &String| raw == path || raw == "*";
         if head.upgrade && self.raw_paths.iter().any(is_raw) {
             return match switch(head) {
+                _ if !self.is_origin_allowed(head) => Plan::Refuse(Status::Origin, true),
                 Ok(switch) => Plan::Raw(switch),
                 Err(plan) => plan,
             };
@@ -340,7 +343,27 @@ impl Engine {
         Plan::Plain
     }
 
-    /// The official order of checks (engine.io `verify`), all of them before the 101.
+    /// Whether a WebSocket may be opened from where this request comes. A browser always says it.
+    fn is_origin_allowed(&self, head: &Head<'_, '_>) -> bool {
+        if self.config.websocket_origins == WebSocketOrigins::Any {
+            return true;
+        }
+        let host = head.header_str("host").unwrap_or_default();
+        let cors = self.config.cors.as_ref();
+        let is_allowed = |origin: &str| {
+            origin == cors::NO_SITE
+                || cors::is_own(origin, host)
+                || cors.is_some_and(|cors| cors.allows(origin))
+        };
+        // The other name is that of version 8, which is spoken here. Several are all looked at.
+        let mut origins = head.headers().filter(|(name, _)| {
+            name.eq_ignore_ascii_case("origin") || name.eq_ignore_ascii_case("sec-websocket-origin")
+        });
+        origins.all(|(_, value)| std::str::from_utf8(value).is_ok_and(is_allowed))
+    }
+
+    /// The official order of checks (engine.io `verify`), all of them before the 101; and whether
+    /// the origin may open a WebSocket.
     fn plan_protocol(&self, conn: ConnKey, head: &Head<'_, '_>, bytes: &[u8]) -> Plan {
         let refuse = |status| Plan::Refuse(status, head.upgrade);
         let is_websocket = match http::query_get(head.query, "transport").as_deref() {
@@ -350,6 +373,9 @@ impl Engine {
         };
         if !is_origin(head) {
             return refuse(Status::BadRequest(BadRequest::InvalidOrigin));
+        }
+        if head.upgrade && !self.is_origin_allowed(head) {
+            return refuse(Status::Origin);
         }
         if let Some(sid) = http::query_get(head.query, "sid").filter(|sid| !sid.is_empty()) {
             let session = Sid::parse(sid.as_bytes()).and_then(|sid| self.session(sid));

@@ -151,6 +151,17 @@ test("a page of another origin, where the server does not", {}, async (bench) =>
   });
 });
 
+test("a page of another origin, where the server does not, over WebSocket alone", {
+  notNode: "it lets every page open a WebSocket",
+}, async (bench) => {
+  const { origin } = await bench.front();
+  const found = await bench.run(async (origin) => {
+    const socket = io(origin, { reconnection: false, transports: ["websocket"] });
+    return shape((await next(socket, "connect_error"))[0]).message;
+  }, origin);
+  assert.equal(found, "websocket error");
+});
+
 inPage("extraHeaders on every polling request, and by transport", async () => {
   const header = async (opts) => {
     const socket = await enter("/", { upgrade: false, ...opts });

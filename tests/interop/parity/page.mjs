@@ -179,11 +179,11 @@ function cachingBrowser() {
   return caching;
 }
 
-inPage("a page at localhost", async () => {
+inPage("a page at another name of the same host", async () => {
   const socket = io(`http://localhost:${location.port}`, { transports: ["websocket"] });
   await connected(socket);
   return [socket.io.engine.hostname, await ask(socket, "echo", 1)];
-}, ["localhost", [1]]);
+}, ["localhost", [1]], { server: { FX_CORS: "*" } });
 
 test("a busy page loses nothing", { isAlone: true }, async (bench) => {
   const devtools = await bench.context.newCDPSession(bench.page);
