@@ -30,6 +30,7 @@ hostile run [options]      attacks a server of its own, one attack after the oth
   --seconds S              how long an attack lasts at least; 10 by default, 1 in a quick run
   --jobs N                 attacks at a time; 1 by default, 4 in a quick run
   --only NAME,...          some attacks
+  --memory-cap MIB         the server's address space in the attack memory-cap; 48 by default
   --markdown FILE          writes a table
   --server-wrapper WORDS   a program that runs the server, with its options: 'valgrind -q'
 hostile list               the attacks, and what each does
@@ -77,6 +78,7 @@ fn command_run(words: &[&str]) -> io::Result<bool> {
         before: Duration::from_millis(if is_quick { 400 } else { 10_000 }),
         window: Duration::from_secs(if is_quick { 1 } else { 10 }),
         jobs: if is_quick { 4 } else { 1 },
+        cap_bytes: 48 << 20,
         wrapper: Vec::new(),
     };
     let (mut only, mut markdown) = (Vec::new(), None);
@@ -91,6 +93,7 @@ fn command_run(words: &[&str]) -> io::Result<bool> {
                 options.before = options.before.min(options.window);
             }
             "--jobs" => options.jobs = number()? as usize,
+            "--memory-cap" => options.cap_bytes = (number()? as u64) << 20,
             "--only" => only = value.split(',').map(str::to_owned).collect(),
             "--markdown" => markdown = Some(value.to_owned()),
             "--server-wrapper" => {

@@ -33,6 +33,8 @@ pub struct Options {
     /// How long an attack lasts at least.
     pub window: Duration,
     pub jobs: usize,
+    /// Address space of the server in `memory-cap`.
+    pub cap_bytes: u64,
     /// What runs the server, and its options; empty if nothing does.
     pub wrapper: Vec<String>,
 }

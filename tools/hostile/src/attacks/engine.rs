@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// What a WebSocket handshake of a page of another origin is answered by default.
-const FOREIGN_WEBSOCKET: &str = "101";
+const FOREIGN_WEBSOCKET: &str = "403";
 
 pub fn attacks() -> Vec<Attack> {
     vec![

@@ -33,7 +33,7 @@ pub fn attacks() -> Vec<Attack> {
             holds: Holds::Backlog,
             ..host(
                 "memory-cap",
-                "an address space of 96 MiB, limits of 8 MiB, and attacks that fill them",
+                "little address space, limits of 8 MiB, and attacks that fill them",
                 &[
                     "served",
                     "close",
@@ -185,7 +185,7 @@ fn descriptors(stage: &mut Stage<'_>) -> io::Result<Tally> {
 
 // Memory.
 
-/// The limits of a program that must live in `CAP_BYTES`.
+/// The limits of a program that must live in little memory.
 const CAPPED: &[&str] = &[
     "incoming_bytes_max=8388608",
     "handshake_bytes_max=2097152",
@@ -194,16 +194,14 @@ const CAPPED: &[&str] = &[
     "loud_bytes=65536",
 ];
 
-/// Address space, of which a good part is reserved and never touched: the program, its threads'
-/// stacks, and what the allocator asks for at a time.
-const CAP_BYTES: u64 = 96 * 1024 * 1024;
-
+/// The cap is on address space, of which a good part is reserved and never touched: the program, its
+/// threads' stacks, and what the allocator asks for at a time.
 fn memory_cap(options: &Options) -> io::Result<Setting> {
     if !options.wrapper.is_empty() {
         return skip("the program that runs the server needs more memory than it");
     }
     Ok(Setting {
-        wrapper: vec!["prlimit".into(), format!("--as={CAP_BYTES}")],
+        wrapper: vec!["prlimit".into(), format!("--as={}", options.cap_bytes)],
         ..Setting::default()
     })
 }
