@@ -75,7 +75,7 @@ fn command_run(words: &[&str]) -> io::Result<bool> {
     let mut options = Options {
         pace: if is_quick { Pace::Quick } else { Pace::Full },
         honest: if is_quick { 100 } else { 1000 },
-        before: Duration::from_millis(if is_quick { 400 } else { 10_000 }),
+        before: Duration::from_millis(if is_quick { 400 } else { 5_000 }),
         window: Duration::from_secs(if is_quick { 1 } else { 10 }),
         jobs: if is_quick { 4 } else { 1 },
         cap_bytes: 48 << 20,

@@ -175,7 +175,7 @@ fn half_messages(field: &Field) -> io::Result<Tally> {
 fn slow_frames(field: &Field) -> io::Result<Tally> {
     let mut peers = field.crowd(field.pick(100, 1000), |_| {
         let mut peer = Peer::joined(field.address, "40")?;
-        let whole = frame(FINAL | TEXT, &[b'4'; 60_000]);
+        let whole = frame(FINAL | BINARY, &[0; 60_000]);
         peer.send(&whole[..100]);
         Ok(peer)
     })?;
