@@ -6,7 +6,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
 };
 
-use emio::{Ack, App, Decision, Responder, SocketId, WebSocketId};
+use emio::{Ack, App, Decision, Responder, SocketId, WebSocketId, stream::Stream};
 
 use crate::{
     http::Heard,
@@ -58,6 +58,7 @@ impl Guide {
 /// What a socket carries; the living ones are counted.
 pub struct Data {
     pub heard: u32,
+    pub streams: Vec<Stream>,
 }
 
 thread_local! {
@@ -72,7 +73,10 @@ pub fn living() -> i32 {
 impl Default for Data {
     fn default() -> Data {
         LIVING.set(LIVING.get() + 1);
-        Data { heard: 0 }
+        Data {
+            heard: 0,
+            streams: Vec::new(),
+        }
     }
 }
 

@@ -4,31 +4,36 @@
 //! What always holds: what the server writes is well-formed; each handler is told what its promise
 //! says, and once; when everyone has left nothing is left.
 
+mod config;
 mod handlers;
+mod output;
+mod packets;
 
 use std::time::Duration;
 
-use emio::{
-    Config, Cors, InitialPacket, KeepHeaders, Overflow, Recovery, Refusal, Response, Volatile,
-};
+use emio::{Refusal, Response};
 
+use self::packets::PACKETS;
 use crate::{
     app::{self, Guide},
     input::Input,
-    wire::{self, Frame, put_frame},
+    wire::{self, put_frame},
     world::{End, World},
 };
 
 /// A configuration, then actions.
 pub fn connection(data: &[u8]) {
     let mut input = Input::new(data);
-    let (config, options) = configure(&mut input);
+    let (config, options) = config::configure(&mut input);
     let mut game = Game {
         world: World::new(Guide::default(), config, |crank| {
             handlers::prepare(crank, options)
         }),
         sids: Vec::new(),
+        pids: Vec::new(),
+        offsets: Vec::new(),
         looked_at: Vec::new(),
+        tells_rooms: options & 1 != 0,
     };
     for _ in 0..ACTIONS_MAX {
         if input.is_empty() {
@@ -36,98 +41,22 @@ pub fn connection(data: &[u8]) {
         }
         game.act(&mut input);
         game.look();
+        game.compare();
     }
     game.finish();
-}
-
-/// Small limits, so that they are met.
-fn configure(input: &mut Input<'_>) -> (Config, u8) {
-    let (bits, more, options) = (input.byte(), input.byte(), input.byte());
-    let is = |bit: u8| bits & 1 << bit != 0;
-    let also = |bit: u8| more & 1 << bit != 0;
-    let mut config = Config {
-        ping_interval: Duration::from_millis(300),
-        ping_timeout: Duration::from_millis(200),
-        serve_client: is(0),
-        allow_upgrades: !is(1) || is(2),
-        ..Config::default()
-    };
-    if is(2) {
-        config.ping_interval = Duration::from_secs(25);
-        config.ping_timeout = Duration::from_secs(20);
-    }
-    if is(3) {
-        config.head_bytes_max = 400;
-        config.max_payload = 300;
-        config.packets_per_payload_max = 4;
-        config.attachment_bytes_max = 40;
-        config.attachments_max = 2;
-    }
-    if is(4) {
-        config.backlog_bytes_max = 500;
-        config.backlog_bytes_process_max = 2_000;
-        config.overflow = if is(5) {
-            Overflow::DropNewest
-        } else {
-            Overflow::Close
-        };
-        config.packets_per_answer_max = 2;
-    }
-    if is(6) {
-        config.incoming_bytes_max = 1_000;
-        config.handshake_bytes_max = 600;
-        config.sessions_max = 3;
-        config.connections_per_ip_max = 5;
-    }
-    if is(7) {
-        config.volatile = Volatile::Latest;
-        config.inputs_per_turn_max = 2;
-        config.sends_per_turn_max = 3;
-    }
-    if also(0) {
-        config.recovery = Some(Recovery {
-            duration: Duration::from_secs(5),
-            skip_middlewares: also(1),
-            log_bytes_max: 500,
-            sessions_max: 2,
-        });
-    }
-    if also(2) {
-        config.keep_headers = match also(3) {
-            true => KeepHeaders::All,
-            false => KeepHeaders::Named(vec!["cookie".to_owned()]),
-        };
-    }
-    if also(4) {
-        config.rooms_per_socket_max = 2;
-        config.pending_acks_max = 2;
-        config.joining_packets_max = 2;
-        config.namespaces_per_client_max = 2;
-        config.dynamic_namespaces_max = 1;
-        config.name_bytes_max = 10;
-        config.json_depth_max = 4;
-        config.mailbox_max = 2;
-    }
-    if also(5) {
-        config.cors = Some(Cors::origins(["http://here"]));
-        config.cookie = Some(emio::Cookie::default());
-        config.headers = vec![("X-Every".to_owned(), "answer".to_owned())];
-    }
-    if also(6) {
-        config.initial_packet = Some(InitialPacket::from("hello"));
-    }
-    if also(7) {
-        config.compression_threshold = Some(20);
-    }
-    (config, options)
 }
 
 struct Game {
     world: World,
     /// Of all sessions that clients were told of.
     sids: Vec<String>,
+    /// Of all sockets that may come back, and how far they have come.
+    pids: Vec<String>,
+    offsets: Vec<String>,
     /// How much of each connection's output was searched for ids.
     looked_at: Vec<usize>,
+    /// The application hears of every change of a room.
+    tells_rooms: bool,
 }
 
 impl Game {
@@ -140,43 +69,10 @@ impl Game {
         }
         let wire = wire % self.world.wires();
         match kind {
-            1 | 2 => {
-                let bytes = self.named(input.piece());
+            1..=9 => {
+                let bytes = self.written(kind, input);
                 self.world.send(wire, &bytes);
             }
-            3 => {
-                let sid = self.sid(input);
-                let target = wire::target("polling", sid.as_deref());
-                self.world
-                    .send(wire, &wire::request("GET", &target, ENCODINGS));
-            }
-            4 => {
-                let sid = self.sid(input);
-                let payload = self.named(input.piece());
-                let target = wire::target("polling", sid.as_deref());
-                self.world.send(wire, &wire::post(&target, &payload));
-            }
-            5 => {
-                let sid = self.sid(input);
-                let target = wire::target("websocket", sid.as_deref());
-                self.world.send(wire, &wire::upgrade(&target));
-            }
-            6 => {
-                let first = input.byte();
-                let mut frame = Vec::new();
-                put_frame(&mut frame, first, input.piece());
-                self.world.send(wire, &frame);
-            }
-            7 => {
-                let mut frame = Vec::new();
-                put_frame(&mut frame, 0x81, &[b"4", input.piece()].concat());
-                self.world.send(wire, &frame);
-            }
-            8 => {
-                let packet = PACKETS[input.below(PACKETS.len())];
-                self.world.send(wire, &wire::text_frame(packet));
-            }
-            9 => self.world.send(wire, &wire::upgrade("/live")),
             10 => {
                 let end = if input.byte() & 1 == 0 {
                     End::Eof
@@ -198,12 +94,40 @@ impl Game {
             }
             13 => self.intervene(input),
             14 => return self.world.turn(),
-            // What follows comes in the same turn.
-            _ => return,
+            _ => {
+                let packet = self.returning(input);
+                self.world.send(wire, &wire::text_frame(&packet));
+            }
         }
+        // Otherwise what follows comes in the same turn.
         if input.byte() & 1 == 0 {
             self.world.settle();
         }
+    }
+
+    /// What a client writes: anything, a request, or a frame.
+    fn written(&self, kind: u8, input: &mut Input<'_>) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        match kind {
+            1 | 2 => return self.named(input.piece()),
+            3 => {
+                let target = wire::target("polling", self.sid(input));
+                return wire::request("GET", &target, ENCODINGS);
+            }
+            4 => {
+                let target = wire::target("polling", self.sid(input));
+                return wire::post(&target, &self.named(input.piece()));
+            }
+            5 => return wire::upgrade(&wire::target("websocket", self.sid(input))),
+            6 => put_frame(&mut bytes, input.byte(), input.piece()),
+            7 => put_frame(&mut bytes, 0x81, &[b"4", input.piece()].concat()),
+            8 => {
+                let packet = PACKETS[input.below(PACKETS.len())];
+                put_frame(&mut bytes, 0x81, packet.as_bytes());
+            }
+            _ => return wire::upgrade("/live"),
+        }
+        bytes
     }
 
     fn connect(&mut self) {
@@ -231,29 +155,50 @@ impl Game {
     }
 
     /// One of the sessions, or none for a handshake.
-    fn sid(&self, input: &mut Input<'_>) -> Option<String> {
+    fn sid(&self, input: &mut Input<'_>) -> Option<&str> {
         let index = usize::from(input.byte());
-        self.sids.get(index.checked_sub(1)?).cloned()
+        self.sids.get(index.checked_sub(1)?).map(|sid| &**sid)
     }
 
-    /// Notes the ids that clients were told.
+    /// A CONNECT of one who was there before.
+    fn returning(&self, input: &mut Input<'_>) -> String {
+        let (pid, offset) = (usize::from(input.byte()), usize::from(input.byte()));
+        let namespace = ["", "/a,"][pid / 128];
+        let pid = self.pids.get(pid % 16).map_or("nobody", |pid| pid);
+        match self.offsets.get(offset) {
+            Some(offset) => format!("40{namespace}{{\"pid\":\"{pid}\",\"offset\":\"{offset}\"}}"),
+            None => format!("40{namespace}{{\"pid\":\"{pid}\"}}"),
+        }
+    }
+
+    /// Notes the secrets that clients were told.
     fn look(&mut self) {
-        const MARK: &[u8] = b"0{\"sid\":\"";
         self.looked_at.resize(self.world.wires(), 0);
         for (wire, looked_at) in self.looked_at.iter_mut().enumerate() {
             let received = &self.world.wire(wire).received;
-            let fresh = &received[*looked_at..];
-            let marks = fresh.windows(MARK.len()).enumerate();
-            for (at, _) in marks.filter(|(_, window)| *window == MARK) {
-                // A namespace's answer has a socket's id: `40{"sid":"`.
-                let is_session = at == 0 || fresh[at - 1] != b'4';
-                let sid = fresh.get(at + MARK.len()..at + MARK.len() + 20);
-                if let Some(sid) = sid.filter(|_| is_session && self.sids.len() < 20) {
-                    self.sids.push(String::from_utf8_lossy(sid).into_owned());
-                }
+            let fresh = String::from_utf8_lossy(&received[*looked_at..]);
+            note(&fresh, "0{\"sid\":\"", &mut self.sids);
+            note(&fresh, "\"pid\":\"", &mut self.pids);
+            if let Some((_, offset)) = fresh
+                .rsplit_once("\"]")
+                .and_then(|(it, _)| it.rsplit_once('"'))
+            {
+                self.offsets.push(offset.to_owned());
             }
             *looked_at = received.len();
         }
+    }
+
+    /// What the application was told is what there is.
+    fn compare(&mut self) {
+        let stats = self.world.crank.stats();
+        let app = self.world.crank.app();
+        // Some have not joined yet.
+        assert!(app.connected.len() as u64 <= stats.sockets, "sockets");
+        assert!(
+            !self.tells_rooms || app.rooms.len() as u64 == stats.rooms,
+            "rooms"
+        );
     }
 
     /// What the application does without being asked by a client.
@@ -321,114 +266,27 @@ impl Game {
         let app = self.world.crank.app();
         app.is_done();
         for wire in 0..self.world.wires() {
-            is_well_formed(&self.world.wire(wire).received);
+            output::is_well_formed(&self.world.wire(wire).received);
         }
         drop(self.world);
         assert_eq!(app::living(), 0, "data of sockets");
     }
 }
 
-fn is_well_formed(received: &[u8]) {
-    let written = wire::read(received);
-    let is_session = written.frames.first().is_some_and(is_open);
-    let mut owed = 0;
-    for Frame { opcode, payload } in &written.frames {
-        if *opcode == 1 {
-            let text = std::str::from_utf8(payload).expect("a text is UTF-8");
-            if is_session {
-                owed = packet(text, owed);
-            }
-        }
-        if *opcode == 2 && is_session {
-            assert_ne!(owed, 0, "an attachment of nothing");
-            owed -= 1;
-        }
-    }
-    for answer in written.answers.iter().filter(|it| it.status == 200) {
-        if is_open_text(&answer.body) {
-            let body = std::str::from_utf8(&answer.body).expect("a payload is text");
-            body.split('\x1e').fold(0, |owed, text| packet(text, owed));
-        }
+/// Notes what stands behind each `mark`: an id.
+fn note(text: &str, mark: &str, ids: &mut Vec<String>) {
+    for (at, _) in text.match_indices(mark) {
+        // `40{"sid":"` tells a socket's id, which is no secret.
+        let is_secret = !text[..at].ends_with('4');
+        let id = text.get(at + mark.len()..at + mark.len() + 20);
+        ids.extend(
+            id.filter(|_| is_secret && ids.len() < IDS_MAX)
+                .map(str::to_owned),
+        );
     }
 }
-
-fn is_open(frame: &Frame) -> bool {
-    frame.opcode == 1 && is_open_text(&frame.payload)
-}
-
-fn is_open_text(text: &[u8]) -> bool {
-    text.starts_with(b"0{")
-}
-
-/// A packet of the server; returns how many attachments are to follow.
-fn packet(text: &str, owed: usize) -> usize {
-    let Some(packet) = text.strip_prefix('4') else {
-        assert!(text.starts_with(['0', '1', '2', '3', '6']), "{text}");
-        return owed;
-    };
-    if packet == "hello" {
-        return owed;
-    }
-    assert_eq!(owed, 0, "attachments are missing before {text}");
-    let kind = packet.as_bytes()[0];
-    assert!((b'0'..=b'6').contains(&kind), "{text}");
-    if matches!(kind, b'2' | b'5') {
-        assert!(emio::fuzzing::sio_packet(packet).is_some(), "{text}");
-    }
-    let count = packet[1..].split_once('-').map(|(count, _)| count.parse());
-    match count {
-        Some(Ok(count)) if kind >= b'5' => count,
-        _ => {
-            assert!(kind < b'5', "{text}");
-            0
-        }
-    }
-}
-
-/// What a client that is no longer there may have sent: packets that reach every handler.
-const PACKETS: [&str; 40] = [
-    "40",
-    "40{\"token\":1}",
-    "40/a,",
-    "40/a,{\"later\":true}",
-    "40/d-1,",
-    "40/nobody,",
-    "41",
-    "41/a,",
-    "42[\"echo\",1,\"two\",{\"three\":[3]}]",
-    "421[\"echo\"]",
-    "422[\"ack\",1,null]",
-    "423[\"later\"]",
-    "42[\"join\",\"r\"]",
-    "42[\"join\",\"s\"]",
-    "42[\"leave\",\"r\"]",
-    "42[\"to\",\"r\",\"x\"]",
-    "42[\"to\",\"s\",\"r\"]",
-    "42[\"all\",\"x\"]",
-    "42[\"volatile\",\"x\"]",
-    "42[\"ask\"]",
-    "42[\"ask all\"]",
-    "42[\"typed\",\"text\",7]",
-    "42[\"typed\",7]",
-    "42[\"fetch\"]",
-    "42[\"out\"]",
-    "42[\"close\"]",
-    "42[\"cut\"]",
-    "42[\"fail\"]",
-    "42[\"burst\",20]",
-    "42[\"timer\",100]",
-    "42[\"expire\",200]",
-    "42/a,[\"echo\",1]",
-    "42/a,[\"all\",\"x\"]",
-    "430[1]",
-    "431[2]",
-    "451-[\"echo\",{\"_placeholder\":true,\"num\":0}]",
-    "42[\"$stream\",\"up\",{\"$stream\":\"a\",\"options\":{}}]",
-    "42[\"$stream\",\"down\",{\"$stream\":\"b\",\"options\":{}}]",
-    "42[\"$stream-read\",\"b\",100]",
-    "451-5[\"$stream-write\",\"a\",{\"_placeholder\":true,\"num\":0},\"buffer\"]",
-];
 
 const ENCODINGS: &str = "Accept-Encoding: gzip, deflate\r\nOrigin: http://here\r\n";
 const WIRES_MAX: usize = 12;
+const IDS_MAX: usize = 20;
 const ACTIONS_MAX: usize = 200;

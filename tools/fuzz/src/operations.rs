@@ -31,6 +31,7 @@ pub fn operations(data: &[u8]) {
     let config = Config {
         connect_timeout: Duration::from_secs(100_000),
         pending_acks_max: 100_000,
+        serve_client: false,
         ..Config::default()
     };
     let mut game = Game {
@@ -173,10 +174,12 @@ impl Game {
         let Some(question) = at.questions.pop_front().filter(|_| at.is_open) else {
             return;
         };
+        // Who speaks in a namespace that it was told to leave loses its connection.
+        let Some(member) = at.members[question.namespace] else {
+            return;
+        };
         let value = question.token * 10 + client as u32;
-        if let Some(member) = at.members[question.namespace] {
-            self.model.answer(member, question.token, value);
-        }
+        self.model.answer(member, question.token, value);
         let prefix = PREFIXES[question.namespace];
         let packet = format!("43{prefix}{}[{value}]", question.id);
         at.say(&mut self.world, &packet);

@@ -4,7 +4,8 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use emio::{
-    Args, Bytes, Crank, Io, Namespace, Reason, Refusal, Response, RoomEvent, SessionEvent, Socket,
+    Args, Bytes, Crank, Io, Namespace, Peer, Reason, Refusal, Response, RoomEvent, SessionEvent,
+    Socket,
     stream::{Flow, Next, Read, Stream},
 };
 
@@ -16,7 +17,10 @@ pub fn prepare(crank: &mut Crank<Guide>, options: u8) {
     handle(&mut crank.of("/"), is(0));
     let mut a = crank.of("/a");
     a.middleware(|_, socket, hello| match hello.auth["no"].is_null() {
-        true => Ok(socket.join("s")),
+        true => {
+            socket.join("s");
+            Ok(())
+        }
         false => Err(Refusal::new("no")),
     });
     a.middleware_deferred(|app: &mut Guide, _, hello, decision| {
@@ -63,6 +67,16 @@ fn watch(crank: &mut Crank<Guide>) {
         SessionEvent::Opened => app.sessions += 1,
         SessionEvent::Closed(_) => app.sessions -= 1,
         _ => {}
+    });
+    // Unguessable they need not be here.
+    let mut ids = 0_u64;
+    crank.generate_id(move |_, hello| {
+        ids += 1;
+        let [a, b, c, d, e, f, g, h] = ids.to_be_bytes();
+        hello
+            .query("id")
+            .is_none()
+            .then_some([1, 2, 3, a, b, c, d, e, f, g, h])
     });
     crank.on_connection_error(|_, error| assert!(!format!("{error:?}").is_empty()));
     crank.initial_headers(|_, hello, headers| {
@@ -305,44 +319,96 @@ fn end(namespace: &mut Namespace<'_, Guide>) {
         });
 }
 
+/// Streams of clients, and one of the server's own.
 fn stream(namespace: &mut Namespace<'_, Guide>) {
-    let idle_timeout = Duration::from_secs(2);
     namespace.stream_limits(emio::stream::Limits {
-        idle_timeout,
+        idle_timeout: Duration::from_secs(2),
         streams_per_socket_max: 3,
         streams_max: 5,
         chunk_bytes_max: 100,
     });
     namespace.on_stream(
         "up",
-        |app: &mut Guide, socket: Socket<'_, Guide>, (stream,): (Stream,)| {
-            app.streaming += 1;
-            stream.read(&socket, |app: &mut Guide, socket, read| match read {
-                Read::Chunk(chunk) => {
-                    assert!(!chunk.is_empty());
-                    socket.emit("chunk", chunk.len());
-                    Flow::Next
-                }
-                Read::End | Read::Failed(_) => {
-                    app.streaming -= 1;
-                    Flow::Next
-                }
-            });
+        |app: &mut Guide, socket: Socket<'_, Guide>, (stream, is_slow): (Stream, Option<bool>)| {
+            read(app, &socket, &stream, is_slow.is_some());
+            socket.data.streams.push(stream);
         },
     );
     namespace.on_stream(
         "down",
-        |app: &mut Guide, socket: Socket<'_, Guide>, (stream,): (Stream,)| {
-            app.streaming += 1;
-            let mut chunks = 0;
-            let next = move |_: &mut Guide, _: Socket<'_, Guide>| {
-                chunks += 1;
-                match chunks {
-                    1..=3 => Next::Chunk(Bytes::from([chunks; 10])),
-                    _ => Next::End,
-                }
-            };
-            stream.write(&socket, next, |app: &mut Guide, _, _| app.streaming -= 1);
+        |app: &mut Guide, socket: Socket<'_, Guide>, (stream, end): (Stream, Option<u8>)| {
+            write(app, &socket, &stream, end.unwrap_or(3));
+            socket.data.streams.push(stream);
         },
     );
+    namespace
+        .on(
+            "offer",
+            |app: &mut Guide, socket: Socket<'_, Guide>, _: ()| {
+                let stream = Stream::half_open(&socket);
+                write(app, &socket, &stream, 2);
+                emio::stream::emit(&socket, "files", (1, &stream));
+                app.awaited += 1;
+                let (name, second) = ("answer", Duration::from_secs(1));
+                emio::stream::emit_with_ack(&socket, name, stream, second, answered);
+            },
+        )
+        .on(
+            "resume",
+            |_: &mut Guide, socket: Socket<'_, Guide>, _: ()| {
+                for stream in &socket.data.streams {
+                    stream.resume(&socket);
+                    stream.ready(&socket);
+                }
+            },
+        )
+        .on(
+            "stop",
+            |_: &mut Guide, socket: Socket<'_, Guide>, (why,): (Option<String>,)| {
+                for stream in &socket.data.streams {
+                    match &why {
+                        Some(why) => stream.fail(&socket, why),
+                        None => stream.end(&socket),
+                    }
+                }
+            },
+        );
+}
+
+fn answered(app: &mut Guide, socket: Socket<'_, Guide>, answer: Result<(Stream,), emio::AckError>) {
+    app.awaited -= 1;
+    if let Ok((stream,)) = answer {
+        read(app, &socket, &stream, false);
+    }
+}
+
+/// Every reader is told the end once.
+fn read(app: &mut Guide, socket: &Peer<'_, Guide>, stream: &Stream, is_slow: bool) {
+    app.streaming += 1;
+    stream.read(socket, move |app: &mut Guide, socket, read| {
+        match read {
+            Read::Chunk(chunk) => {
+                assert!(!chunk.is_empty());
+                socket.emit("chunk", chunk.len());
+            }
+            Read::End | Read::Failed(_) => app.streaming -= 1,
+        }
+        if is_slow { Flow::Hold } else { Flow::Next }
+    });
+}
+
+/// So is every writer. It has something to send at every second time.
+fn write(app: &mut Guide, socket: &Peer<'_, Guide>, stream: &Stream, chunks: u8) {
+    app.streaming += 1;
+    let mut turns = 0;
+    let next = move |_: &mut Guide, _: Socket<'_, Guide>| {
+        turns += 1;
+        match turns {
+            255 => Next::Fail("too long".to_owned()),
+            turn if turn > chunks => Next::End,
+            turn if turn % 2 == 0 => Next::Later,
+            turn => Next::Chunk(Bytes::from([turn; 10])),
+        }
+    };
+    stream.write(socket, next, |app: &mut Guide, _, _| app.streaming -= 1);
 }

@@ -322,11 +322,12 @@ impl Model {
             self.told.push(Told::Answered(token, Some(value)));
         }
         let mut gatherings = self.gatherings.iter_mut();
-        if let Some(gathering) = gatherings.find(|it| it.token == token) {
-            if gathering.waiting.remove(&member) {
-                gathering.answers.push(value);
-                self.gather();
-            }
+        let Some(gathering) = gatherings.find(|it| it.token == token) else {
+            return;
+        };
+        if gathering.waiting.remove(&member) {
+            gathering.answers.push(value);
+            self.gather();
         }
     }
 

@@ -19,7 +19,7 @@ pub struct Plan {
     ids: Vec<SocketId>,
 }
 
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub enum Op {
     Emit(Whom, u32, Kind),
     Ask(usize, u32),
@@ -36,7 +36,7 @@ pub enum Op {
     Cut(usize),
 }
 
-#[derive(Clone, Copy, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Kind {
     Text,
     Binary,
@@ -44,7 +44,7 @@ pub enum Kind {
 }
 
 /// Receivers. No rooms is everyone.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Whom {
     pub namespace: usize,
     pub rooms: Vec<String>,
