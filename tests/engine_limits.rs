@@ -366,6 +366,72 @@ fn a_busy_client_has_its_share_of_each_turn_and_no_more() {
     assert_eq!(world.stats().incoming_bytes, held_bytes);
 }
 
+/// A flood by many must not make a turn as long as all of their shares together.
+#[test]
+fn many_busy_clients_get_their_shares_a_few_at_a_time_and_one_after_the_other() {
+    let mut world = limited(|config| config.inputs_per_turn_max = 10);
+    let clients: Vec<Client> = (0..20).map(|_| world.websocket().0).collect();
+    let keys: Vec<_> = clients.iter().map(|&ws| world.key(ws)).collect();
+    let now = world.now();
+    let turns = world.act(|engine| {
+        let messages = |engine: &mut Engine| {
+            let events = std::iter::from_fn(|| engine.poll_event());
+            let is_message = |event: &Event| matches!(event, Event::Message { .. });
+            events.filter(is_message).count()
+        };
+        let mut first = 0;
+        for &key in &keys {
+            engine.handle_bytes(key, now, &text("4x").repeat(30));
+            first += messages(engine);
+        }
+        let mut turns = vec![first];
+        while engine.take_up() {
+            turns.push(messages(engine));
+            let waiting = keys.iter().filter(|&&key| engine.is_held_back(key)).count();
+            assert!(
+                turns.len() > 5 || waiting == 20,
+                "each has its second turn before a third"
+            );
+        }
+        turns
+    });
+    assert_eq!(
+        turns[0],
+        20 * 10,
+        "what has just come is nobody's second share"
+    );
+    assert!(
+        turns[1..].iter().all(|&messages| messages <= 40),
+        "{turns:?}"
+    );
+    assert_eq!(turns.iter().sum::<usize>(), 20 * 30);
+}
+
+#[test]
+fn a_request_that_waits_for_its_share_is_not_called_late() {
+    let mut world = limited(|config| {
+        config.inputs_per_turn_max = 1;
+        config.head_timeout = ms(300);
+        config.keep_alive_timeout = ms(300);
+    });
+    let clients: Vec<Client> = (0..20).map(|_| world.connect()).collect();
+    let keys: Vec<_> = clients.iter().map(|&client| world.key(client)).collect();
+    let (now, late) = (world.now(), world.now() + ms(1_000));
+    let two = request("POST", "/socket.io/?EIO=4&transport=polling", "").repeat(2);
+    world.act(|engine| {
+        for &key in &keys {
+            engine.handle_bytes(key, now, two.as_bytes());
+            while engine.poll_event().is_some() {}
+        }
+        engine.handle_timeout(late);
+    });
+    for client in clients {
+        for _ in 0..2 {
+            assert_eq!(world.answer(client).status, 400, "neither is a 408");
+        }
+    }
+}
+
 #[test]
 fn a_post_of_many_packets_has_its_share_of_each_turn_and_no_more() {
     let mut world = limited(|config| config.inputs_per_turn_max = 10);

@@ -475,6 +475,8 @@ impl Engine {
             .as_ref()
             .is_some_and(|inbox| !inbox.tail.is_empty());
         match conn.state {
+            // It has sent what we have not looked at: that is our delay.
+            _ if conn.is_held_back && !conn.is_ending() => self.arm_conn(key, RETRY),
             State::Head if !is_asked => self.lose(key, Reason::TransportClose),
             State::Head | State::Body(_) => {
                 self.stats.timeouts += 1;
@@ -612,5 +614,5 @@ const PING_EXACT_MS: u64 = 128;
 /// The step that pings keep.
 const STEP_MS: u64 = 16;
 
-/// How long a silent session waits for its connection to be read.
+/// How long a deadline waits for a connection whose input has not been looked at.
 const RETRY: Duration = Duration::from_millis(100);

@@ -488,12 +488,16 @@ impl Engine {
 
     /// Goes on with what was put off to another turn; whether there was something. Call it once a
     /// turn, after everything readable has been read.
+    ///
+    /// Few of those who had their share are taken up at a time, in the order in which they were put
+    /// off: however many send as fast as they can, the others wait no longer for their turn.
     pub fn take_up(&mut self) -> bool {
         if self.notes.is_empty() && self.notes.capacity() > NOTES_KEPT {
             self.notes = VecDeque::new();
         }
         let is_any = !self.held_back.is_empty() || !self.discarded.is_empty();
-        self.resumed.append(&mut self.held_back);
+        let busy = self.held_back.len().min(TAKEN_UP_PER_TURN);
+        self.resumed.extend(self.held_back.drain(..busy));
         for _ in 0..FREED_PER_TURN {
             let Some(queue) = self.discarded.last_mut() else {
                 break;
@@ -913,6 +917,9 @@ impl Engine {
 
 /// How much is read from a connection at once, and how much of one is kept while an answer is owed.
 pub const READ_BYTES: usize = 64 * 1024;
+
+/// Connections that had their share, and get another in one turn.
+const TAKEN_UP_PER_TURN: usize = 4;
 
 /// Frames of lost connections that are freed in one turn.
 const FREED_PER_TURN: usize = 256;
