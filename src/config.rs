@@ -111,8 +111,8 @@ pub struct Config {
     /// Default 64. Connections accepted in one turn of the loop; the rest wait for the next turn.
     pub accepts_per_turn_max: u32,
     /// Default 128. Requests, frames and packets of one connection that are handled in one turn of
-    /// the loop; the rest waits for the next turn, so that one busy client does not delay the
-    /// others. At least 1.
+    /// the loop; the rest waits for a later turn, so that busy clients do not delay the others. Of
+    /// those that wait, a few go on in each turn, one after the other. At least 1.
     pub inputs_per_turn_max: u32,
     /// Default 1,024. Messages sent because of them in one turn, each receiver counted; beyond it
     /// the rest of the connection's input waits as well. A broadcast is always finished.

@@ -319,6 +319,51 @@ fn a_request_behind_a_large_answer_waits_until_that_has_left() {
     assert_eq!(world.stats().incoming_bytes, 0);
 }
 
+/// A client that takes them as fast as they can be made must not have a turn for itself.
+#[test]
+fn large_answers_to_pipelined_requests_are_made_in_turns_of_their_own() {
+    let mut world = World::new();
+    let clients: Vec<Client> = (0..10).map(|_| world.connect()).collect();
+    let keys: Vec<_> = clients.iter().map(|&client| world.key(client)).collect();
+    let now = world.now();
+    let answered_in_a_turn = |engine: &mut Engine| {
+        let mut answered = 0;
+        loop {
+            while let Some(event) = engine.poll_event() {
+                if let Event::Request { conn, serial, .. } = event {
+                    let body = vec![b'x'; 100_000];
+                    engine.respond(conn, serial, Response::bytes("text/plain", body));
+                    answered += 1;
+                }
+            }
+            let Some(key) = engine.poll_dirty() else {
+                return answered;
+            };
+            engine.transmit(key, &mut |slices| {
+                Ok(slices.iter().map(|slice| slice.len()).sum())
+            });
+        }
+    };
+    let turns = world.act(|engine| {
+        let mut first = 0;
+        for &key in &keys {
+            engine.handle_bytes(key, now, get_of("/").repeat(20).as_bytes());
+            first += answered_in_a_turn(engine);
+        }
+        let mut turns = vec![first];
+        while engine.take_up() {
+            turns.push(answered_in_a_turn(engine));
+        }
+        turns
+    });
+    assert_eq!(
+        turns[0], 10,
+        "one for each, and more than one is too much at once"
+    );
+    assert!(turns[1..].iter().all(|&answers| answers <= 4), "{turns:?}");
+    assert_eq!(turns.iter().sum::<usize>(), 10 * 20);
+}
+
 #[test]
 fn a_pipeliner_that_never_reads_cannot_make_the_server_hold_its_requests() {
     let mut world = World::new().on(huge);

@@ -652,7 +652,9 @@ impl Engine {
             self.send_late_pong(key);
         }
         if has_waited && self.holds_request(key) {
-            self.resumed.push_back(key);
+            // Large answers are work: the next one is made when the others have had their turn.
+            self.conns[key.index()].is_held_back = true;
+            self.held_back.push_back(key);
         }
         if !self.latest.is_empty() {
             self.has_caught_up(key);
@@ -883,11 +885,14 @@ impl Engine {
         self.account(key);
     }
 
-    /// Whether a request was left unread until earlier answers had left.
+    /// Whether a request was left unread until earlier answers had left, which they have now.
     fn holds_request(&self, key: ConnKey) -> bool {
         let conn = &self.conns[key.index()];
-        let inbox = conn.inbox.as_ref();
-        conn.state == State::Head && inbox.is_some_and(|inbox| !inbox.tail.is_empty())
+        let has_tail = conn
+            .inbox
+            .as_ref()
+            .is_some_and(|inbox| !inbox.tail.is_empty());
+        conn.state == State::Head && has_tail && !conn.is_behind() && !conn.is_held_back
     }
 
     /// Counts what a connection holds, and ends it if that is too much.
