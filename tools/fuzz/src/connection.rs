@@ -8,6 +8,7 @@ mod config;
 mod handlers;
 mod output;
 mod packets;
+mod parser;
 
 use std::time::Duration;
 
@@ -34,6 +35,7 @@ pub fn connection(data: &[u8]) {
         offsets: Vec::new(),
         looked_at: Vec::new(),
         tells_rooms: options & 1 != 0,
+        has_parser: options & 1 << 5 != 0,
     };
     for _ in 0..ACTIONS_MAX {
         if input.is_empty() {
@@ -57,6 +59,8 @@ struct Game {
     looked_at: Vec<usize>,
     /// The application hears of every change of a room.
     tells_rooms: bool,
+    /// Packets are written by a parser of the application's.
+    has_parser: bool,
 }
 
 impl Game {
@@ -266,7 +270,7 @@ impl Game {
         let app = self.world.crank.app();
         app.is_done();
         for wire in 0..self.world.wires() {
-            output::is_well_formed(&self.world.wire(wire).received);
+            output::is_well_formed(&self.world.wire(wire).received, self.has_parser);
         }
         drop(self.world);
         assert_eq!(app::living(), 0, "data of sockets");

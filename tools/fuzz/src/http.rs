@@ -139,10 +139,11 @@ fn put_chunk(framed: &mut Vec<u8>, body: &mut Vec<u8>, input: &mut Input<'_>) {
 pub fn http_connection(data: &[u8]) {
     let [step, bytes @ ..] = data else { return };
     let whole = converse(bytes, bytes.len());
-    let Written { answers, .. } = wire::read(&whole.1);
-    let answered = answers.iter().filter(|answer| answer.status >= 200);
+    let Written { answers, rest, .. } = wire::read(&whole.1);
+    let answered = answers.iter().filter(|answer| answer.status >= 200).count();
+    // The answer to a HEAD looks like a part of one, if it is the last.
     assert!(
-        answered.count() >= whole.0.len(),
+        answered + rest.min(1) >= whole.0.len(),
         "a request without its answer"
     );
     let cut = converse(bytes, 1 + usize::from(*step) % 32);

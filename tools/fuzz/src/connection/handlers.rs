@@ -9,6 +9,7 @@ use emio::{
     stream::{Flow, Next, Read, Stream},
 };
 
+use super::parser::Trusting;
 use crate::app::Guide;
 
 /// Registers the handlers; `options` are those that not every server has.
@@ -59,6 +60,9 @@ pub fn prepare(crank: &mut Crank<Guide>, options: u8) {
     }
     if is(4) {
         watch(crank);
+    }
+    if is(5) {
+        crank.set_parser(Trusting);
     }
 }
 
