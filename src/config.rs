@@ -314,8 +314,9 @@ impl Default for Transports {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum WebSocketOrigins {
     /// An `Origin` must be the server's own or one that [`Config::cors`] allows
-    /// ([`Cors::allows`]). A request without one is no browser's and passes, as does `file://`, which
-    /// clients on microcontrollers send and no site can; so does everything with [`Cors::any`].
+    /// ([`Cors::allows`]). A request without one is no browser's and passes, as does `file://`,
+    /// which clients on microcontrollers send and no site can; so does everything with
+    /// [`Cors::any`].
     ///
     /// Its own is where the `Host` header says that the request went: the same host and port.
     /// Behind a proxy that writes another `Host`, name the public origin in `cors`. Name there,

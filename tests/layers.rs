@@ -74,7 +74,16 @@ const LAYERS: [&[&str]; 7] = [
         "handle",
     ],
     &["net", "systemd"],
-    &["server", "engine/server", "fuzzing"],
+    &[
+        "server",
+        "engine/server",
+        "fuzzing/mod",
+        "fuzzing/eio",
+        "fuzzing/http",
+        "fuzzing/json",
+        "fuzzing/sio",
+        "fuzzing/ws",
+    ],
 ];
 
 /// The files in which a package may be named.
@@ -82,7 +91,7 @@ const PACKAGES: [(&str, &[&str]); 11] = [
     ("flate2", &["codec/coding"]),
     ("mio", &["net"]),
     ("listenfd", &["systemd"]),
-    ("httparse", &["codec/http"]),
+    ("httparse", &["codec/http", "fuzzing/http"]),
     ("tungstenite", &["codec/ws"]),
     ("sha1", &["codec/ws", "files"]),
     (
@@ -107,6 +116,8 @@ const PACKAGES: [(&str, &[&str]); 11] = [
             "engine/refusals",
             "stream",
             "to",
+            "fuzzing/json",
+            "fuzzing/sio",
         ],
     ),
     (
@@ -122,7 +133,8 @@ const PACKAGES: [(&str, &[&str]); 11] = [
             "stream",
             "to",
             "handle",
-            "fuzzing",
+            "fuzzing/mod",
+            "fuzzing/json",
         ],
     ),
     ("slab", &["engine/mod", "namespace", "hub/mod"]),

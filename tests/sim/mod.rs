@@ -314,6 +314,7 @@ impl Sim {
             backlog_bytes_max: config.backlog_bytes_max as usize,
             backlog_bytes_process_max: config.backlog_bytes_process_max as usize,
             pending_acks_max: config.pending_acks_max as usize,
+            packets_per_answer_max: config.packets_per_answer_max as usize,
             rooms_max: config.rooms_per_socket_max as usize,
             namespaces_max: config.namespaces_per_client_max as usize,
             sessions_max: config.sessions_max.into(),
@@ -801,7 +802,7 @@ impl Sim {
             // Somebody new comes for one who left.
             if self.clients[client].phase == Phase::Over && self.rng.chance(4) {
                 self.clients_max += 1;
-                if self.rng.chance(2) {
+                if self.rng.below(4) > 0 {
                     self.come_back(client);
                 }
             }

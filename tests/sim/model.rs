@@ -54,6 +54,7 @@ pub struct Limits {
     pub backlog_bytes_process_max: usize,
     pub pending_acks_max: usize,
     pub rooms_max: usize,
+    pub packets_per_answer_max: usize,
     pub namespaces_max: usize,
     pub sessions_max: u64,
     pub incoming_bytes_max: u64,
