@@ -47,7 +47,14 @@ fn every_package_is_under_a_licence_that_all_may_use() {
 
 #[test]
 fn every_package_comes_from_the_registry_or_from_here() {
-    let ours = ["bench", "bench-server", "demo", "emio", "fixture"];
+    let ours = [
+        "bench",
+        "bench-server",
+        "demo",
+        "emio",
+        "fixture",
+        "hostile",
+    ];
     for package in locked() {
         match package.source {
             Some(source) => assert_eq!(source, REGISTRY, "{}", package.name),
