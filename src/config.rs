@@ -314,13 +314,13 @@ impl Default for Transports {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum WebSocketOrigins {
     /// An `Origin` must be the server's own or one that [`Config::cors`] allows
-    /// ([`Cors::allows`]). A request without one is no browser's and passes, as does `file://`,
-    /// which clients on microcontrollers send and no site can; so does everything with
-    /// [`Cors::any`].
+    /// ([`Cors::allows`]). A request without one is no browser's and passes; so does everything
+    /// with [`Cors::any`].
     ///
     /// Its own is where the `Host` header says that the request went: the same host and port.
     /// Behind a proxy that writes another `Host`, name the public origin in `cors`. Name there,
-    /// too, what applications send that bring their pages along (`null`, `capacitor://localhost`).
+    /// too, what applications send that bring their pages along (`null`, `file://`,
+    /// `capacitor://localhost`), and clients that are no browsers but send such an `Origin`.
     #[default]
     FollowCors,
     /// Any, as officially. Where nothing depends on who has opened the page.

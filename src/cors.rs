@@ -268,10 +268,6 @@ impl Default for Cors {
     }
 }
 
-/// What the WebSocket library of Arduino's clients sends, and an application whose pages are files
-/// of its own. No site can: browsers say `null` for a file that somebody opened.
-pub(crate) const NO_SITE: &str = "file://";
-
 /// Whether a page of this origin was loaded from where the `Host` header says its request went.
 ///
 /// The scheme is not compared: where TLS ends in front of us, the page is `https` and our

@@ -351,9 +351,7 @@ impl Engine {
         let host = head.header_str("host").unwrap_or_default();
         let cors = self.config.cors.as_ref();
         let is_allowed = |origin: &str| {
-            origin == cors::NO_SITE
-                || cors::is_own(origin, host)
-                || cors.is_some_and(|cors| cors.allows(origin))
+            cors::is_own(origin, host) || cors.is_some_and(|cors| cors.allows(origin))
         };
         // The other name is that of version 8, which is spoken here. Several are all looked at.
         let mut origins = head.headers().filter(|(name, _)| {
