@@ -268,6 +268,12 @@ impl Default for Cors {
     }
 }
 
+/// Whether a header says where a WebSocket is opened from. The other name is that of version 8,
+/// which is spoken here.
+pub(crate) fn is_origin(header: &str) -> bool {
+    header.eq_ignore_ascii_case("origin") || header.eq_ignore_ascii_case("sec-websocket-origin")
+}
+
 /// Whether a page of this origin was loaded from where the `Host` header says its request went.
 ///
 /// The scheme is not compared: where TLS ends in front of us, the page is `https` and our

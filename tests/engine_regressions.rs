@@ -3,7 +3,7 @@
 mod common;
 
 use common::*;
-use emio::{Config, Cors, Reason, Volatile};
+use emio::{Config, ConnectionContext, Cors, Reason, Volatile, engine::Engine};
 
 fn with(change: impl FnOnce(&mut Config)) -> World {
     let mut config = Config::default();
@@ -329,4 +329,110 @@ fn websockets_closed_for_what_they_hold_hold_it_no_more() {
         assert!(world.stats().incoming_bytes <= before, "it was let go");
     }
     assert_eq!(world.reasons(), [Reason::TransportError]);
+}
+
+/// Connections that were gone kept their places in the line, and four places are all that go on in
+/// a turn.
+#[test]
+fn those_who_left_use_up_no_share() {
+    let mut world = with(|config| config.inputs_per_turn_max = 1);
+    world.act(|engine| engine.serve_raw("/raw"));
+    let gone: Vec<_> = (0..40).map(|_| world.ask(upgrade_of("/raw"))).collect();
+    let honest = world.ask(upgrade_of("/raw"));
+    let turns = world.in_one_turn(|world| {
+        for client in gone {
+            world.send(client, [text("x"), text("y")].concat());
+            world.reset(client);
+        }
+        world.send(honest, [text("1"), text("2")].concat());
+        let mut turns = 0;
+        while !world.heard().contains(&"2".to_owned()) {
+            turns += 1;
+            world.engine.take_up();
+            world.act(|_| ());
+        }
+        turns
+    });
+    assert_eq!(turns, 1, "turns until the only one that waits went on");
+}
+
+/// Dispatches and writes as the loop does until nothing is left; frees no slot.
+fn flush(engine: &mut Engine) {
+    loop {
+        while engine.poll_event().is_some() {}
+        let Some(key) = engine.poll_dirty() else {
+            return;
+        };
+        engine.transmit(key, &mut |slices| {
+            Ok(slices.iter().map(|slice| slice.len()).sum())
+        });
+    }
+}
+
+/// A GET that was answered at once went on with a new share, and left its place in the line: others
+/// waited behind thousands of such places.
+#[test]
+fn who_pipelines_polls_has_one_place_in_the_line() {
+    let mut world = with(|config| config.inputs_per_turn_max = 4);
+    world.act(|engine| engine.serve_raw("/raw"));
+    let poller = world.poller();
+    // While it is tried, every GET is answered at once.
+    let ws = world.probe(&poller.sid);
+    world.send(ws, text("2probe"));
+    let honest = world.ask(upgrade_of("/raw"));
+    let many = get_of(&polling(&poller.sid)).repeat(200);
+    let (key, honest, now) = (world.key(poller.get), world.key(honest), world.now());
+    world.engine.handle_bytes(key, now, many.as_bytes());
+    flush(&mut world.engine);
+    for _ in 0..20 {
+        world.engine.take_up();
+        flush(&mut world.engine);
+    }
+    world.engine.handle_bytes(honest, now, &text("x").repeat(5));
+    flush(&mut world.engine);
+    assert!(world.engine.is_held_back(honest) && world.engine.is_held_back(key));
+    world.engine.take_up();
+    flush(&mut world.engine);
+    assert!(!world.engine.is_held_back(honest), "its turn came at once");
+}
+
+/// What it sends is looked at as it comes in turn; that must not put its end off.
+#[test]
+fn a_closed_websocket_that_floods_is_dropped_in_time() {
+    let mut world = with(|config| config.inputs_per_turn_max = 1);
+    let (ws, _) = world.websocket();
+    let session = world.session();
+    world.act(|engine| engine.close(session));
+    let (key, now) = (world.key(ws), world.now());
+    let pings = frame(true, 0x9, "").repeat(100);
+    world.engine.handle_bytes(key, now, &pings);
+    flush(&mut world.engine);
+    assert!(world.engine.is_held_back(key));
+    world.engine.handle_timeout(now + ms(10_100));
+    assert!(!world.engine.is_held_back(key), "nothing is waited for");
+    world.drain();
+    assert!(world.is_gone(ws));
+}
+
+/// The first `Origin` was told, or nothing, whichever had been refused.
+#[test]
+fn every_origin_of_a_refused_websocket_is_told() {
+    let other = "https://there.example";
+    for (headers, said) in [
+        (format!("Sec-WebSocket-Origin: {other}\r\n"), other),
+        (
+            format!("Origin: http://here\r\nOrigin: {other}\r\n"),
+            "http://here, https://there.example",
+        ),
+    ] {
+        let mut world = World::new();
+        world.engine.tell_refusals();
+        let ws = world.ask(upgrade_with(&websocket(""), &headers));
+        assert_eq!(world.answer(ws).status, 403);
+        let told = world.take_told();
+        let [Told::Refused(error)] = &told[..] else {
+            panic!("{told:?}")
+        };
+        assert_eq!(error.context(), &ConnectionContext::Origin(said.into()));
+    }
 }

@@ -129,7 +129,7 @@ impl Engine {
         inbox.origin = None;
         // Frames may have come while the handshake was judged.
         if !inbox.tail.is_empty() {
-            return self.resumed.push_back(key);
+            return self.put_off(key);
         }
         if inbox.is_empty() {
             self.drop_inbox(key);
@@ -346,6 +346,7 @@ impl Engine {
             return;
         }
         conn.state = State::Closing;
+        self.forget_held_back(key);
         self.drop_inbox(key);
         self.arm_conn(key, self.config.close_timeout);
         self.mark_dirty(key);
@@ -361,6 +362,7 @@ impl Engine {
         if let Queue::Many(backlog) = std::mem::take(&mut conn.queue) {
             self.discarded.push(Queue::Many(backlog));
         }
+        self.forget_held_back(key);
         self.drop_inbox(key);
         if self.cork.conn == Some(key) {
             self.cork.bytes.clear();
@@ -475,8 +477,10 @@ impl Engine {
             .as_ref()
             .is_some_and(|inbox| !inbox.tail.is_empty());
         match conn.state {
-            // It has sent what we have not looked at: that is our delay.
-            _ if conn.is_held_back && !conn.is_ending() => self.arm_conn(key, RETRY),
+            // What is waited for may be among what we have not looked at: that is our delay.
+            State::Head | State::Body(_) | State::RawWs(_) if conn.is_held_back => {
+                self.arm_conn(key, RETRY);
+            }
             State::Head if !is_asked => self.lose(key, Reason::TransportClose),
             State::Head | State::Body(_) => {
                 self.stats.timeouts += 1;

@@ -96,8 +96,10 @@ pub struct Engine {
     resumed: VecDeque<ConnKey>,
     /// Backlogs of lost connections. Thousands of frames take a while to free: a few each turn.
     discarded: Vec<Queue>,
-    /// Connections that have had their share of this turn.
+    /// Who goes on in a later turn: once each, those whose `is_held_back` is set.
     held_back: VecDeque<ConnKey>,
+    /// Some of these have ended.
+    has_forgotten: bool,
     dead: Vec<ConnKey>,
     gone: Vec<SessionKey>,
     /// Open connections by address; empty unless they are limited.
@@ -345,6 +347,7 @@ impl Engine {
             resumed: VecDeque::new(),
             discarded: Vec::new(),
             held_back: VecDeque::new(),
+            has_forgotten: false,
             dead: Vec::new(),
             gone: Vec::new(),
             addresses: HashMap::new(),
@@ -496,6 +499,12 @@ impl Engine {
             self.notes = VecDeque::new();
         }
         let is_any = !self.held_back.is_empty() || !self.discarded.is_empty();
+        if std::mem::take(&mut self.has_forgotten) {
+            let conns = &self.conns;
+            let is_waiting =
+                |key: &ConnKey| conns.get(key.index()).is_some_and(|it| it.is_held_back);
+            self.held_back.retain(is_waiting);
+        }
         let busy = self.held_back.len().min(TAKEN_UP_PER_TURN);
         self.resumed.extend(self.held_back.drain(..busy));
         for _ in 0..FREED_PER_TURN {
@@ -653,8 +662,7 @@ impl Engine {
         }
         if has_waited && self.holds_request(key) {
             // Large answers are work: the next one is made when the others have had their turn.
-            self.conns[key.index()].is_held_back = true;
-            self.held_back.push_back(key);
+            self.put_off(key);
         }
         if !self.latest.is_empty() {
             self.has_caught_up(key);
@@ -871,9 +879,7 @@ impl Engine {
             }
             None => self.input.shared[base..end].to_vec(),
         };
-        let conn = &mut self.conns[key.index()];
-        conn.is_held_back = true;
-        let inbox = conn.inbox_mut();
+        let inbox = self.conns[key.index()].inbox_mut();
         inbox.tail = tail;
         inbox.posting = payload.map(|payload| {
             Box::new(Posting {
@@ -881,8 +887,23 @@ impl Engine {
                 start: start - base,
             })
         });
-        self.held_back.push_back(key);
+        self.put_off(key);
         self.account(key);
+    }
+
+    /// Lets a connection go on with what it holds in a later turn, in its place in the line.
+    fn put_off(&mut self, key: ConnKey) {
+        let conn = &mut self.conns[key.index()];
+        if !std::mem::replace(&mut conn.is_held_back, true) {
+            self.held_back.push_back(key);
+        }
+    }
+
+    /// A connection has nothing to go on with; its place in the line is cleared before the next are
+    /// taken up.
+    fn forget_held_back(&mut self, key: ConnKey) {
+        let conn = &mut self.conns[key.index()];
+        self.has_forgotten |= std::mem::take(&mut conn.is_held_back);
     }
 
     /// Whether a request was left unread until earlier answers had left, which they have now.

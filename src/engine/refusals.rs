@@ -7,6 +7,7 @@
 use super::{Engine, Event, Transport};
 use crate::{
     codec::http,
+    cors,
     handshake::{Handshake, Hello},
     id::ConnKey,
     response::Body,
@@ -72,6 +73,7 @@ pub enum ConnectionContext {
     Forbidden,
     /// Code 4 as well: a page of this origin wanted a WebSocket, and
     /// [`Config::websocket_origins`](crate::Config::websocket_origins) does not let it have one.
+    /// Several that it named have commas between them.
     Origin(String),
     /// Code 5: the client speaks this version of the protocol. The official server takes whatever
     /// is not 4 for 3.
@@ -143,8 +145,12 @@ impl ConnectionError {
             Cause::BadRequest(which) => ConnectionContext::BadRequest(which),
             Cause::Forbidden => ConnectionContext::Forbidden,
             Cause::Origin => {
-                let origin = hello.request().header("origin").unwrap_or_default();
-                ConnectionContext::Origin(origin.to_owned())
+                let headers = hello.request().headers().into_iter();
+                let said = headers.filter(|(name, _)| cors::is_origin(name));
+                let said: Vec<_> = said
+                    .map(|(_, value)| String::from_utf8_lossy(value))
+                    .collect();
+                ConnectionContext::Origin(said.join(", "))
             }
             Cause::Protocol => ConnectionContext::Protocol(3),
             Cause::Unavailable => ConnectionContext::Unavailable,

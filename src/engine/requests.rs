@@ -353,10 +353,8 @@ impl Engine {
         let is_allowed = |origin: &str| {
             cors::is_own(origin, host) || cors.is_some_and(|cors| cors.allows(origin))
         };
-        // The other name is that of version 8, which is spoken here. Several are all looked at.
-        let mut origins = head.headers().filter(|(name, _)| {
-            name.eq_ignore_ascii_case("origin") || name.eq_ignore_ascii_case("sec-websocket-origin")
-        });
+        // Several are all looked at.
+        let mut origins = head.headers().filter(|(name, _)| cors::is_origin(name));
         origins.all(|(_, value)| std::str::from_utf8(value).is_ok_and(is_allowed))
     }
 
@@ -747,7 +745,7 @@ impl Engine {
         }
         if is_held {
             self.arm_conn(key, self.config.head_timeout);
-            return self.resumed.push_back(key);
+            return self.put_off(key);
         }
         self.arm_conn(key, self.config.keep_alive_timeout);
     }
