@@ -36,8 +36,15 @@ pub fn packet(data: &[u8]) {
     };
     let count = packet.attachments as usize;
     let attachments: Vec<_> = (0..count).map(|n| Bytes::from([n as u8])).collect();
+    let args = Args::new(elements, &attachments);
     let is_legal = json::check_placeholders(packet.json, count).is_ok();
-    is_sent_on(Args::new(elements, &attachments), is_legal);
+    if let Ok(values) = args.parse::<Vec<Value>>() {
+        assert_eq!(
+            is_legal,
+            values.iter().all(|value| are_in_range(value, count))
+        );
+    }
+    is_sent_on(args, is_legal);
 }
 
 fn is_the_same_written_again(packet: &Packet<'_>) {
@@ -53,6 +60,21 @@ fn is_the_same_written_again(packet: &Packet<'_>) {
     out.extend_from_slice(packet.json.as_bytes());
     let again = std::str::from_utf8(&out).expect("both parts are text");
     assert_eq!(sio::parse(again, ATTACHMENTS_MAX).as_ref(), Ok(packet));
+}
+
+/// Whether every placeholder in a value names one of so many attachments.
+fn are_in_range(value: &Value, count: usize) -> bool {
+    match value {
+        Value::Array(values) => values.iter().all(|value| are_in_range(value, count)),
+        Value::Object(members) => {
+            let is_placeholder = members.get("_placeholder") == Some(&Value::Bool(true));
+            let num = members.get("num").and_then(Value::as_u64);
+            let is_in_range = num.is_some_and(|num| num < count as u64);
+            (is_in_range || !is_placeholder)
+                && members.values().all(|value| are_in_range(value, count))
+        }
+        _ => true,
+    }
 }
 
 /// Verbatim as a list; as one argument the placeholders are numbered anew.
