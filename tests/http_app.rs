@@ -82,6 +82,8 @@ fn allow_request_may_think() {
     party.io.app().decisions.remove(0).allow().unwrap();
     party.turn();
     assert_eq!(party.answer(ws).status, 101);
+    // What came with the request has a turn of its own.
+    party.turn();
     let texts = party.texts(ws);
     assert!(
         texts[0].starts_with("0{") && texts[1].starts_with("40{"),
@@ -199,6 +201,8 @@ fn on_request_may_think_while_pipelined_requests_wait() {
     thread::spawn(answer).join().unwrap().unwrap();
     party.turn();
     party.answer(client).is(200, "one");
+    // The next request has a turn of its own.
+    party.turn();
     party.noted(&["/2"]);
     party
         .io
@@ -213,6 +217,7 @@ fn on_request_may_think_while_pipelined_requests_wait() {
     party.io.app().responders.clear();
     party.turn();
     party.answer(client).is(503, "");
+    party.turn();
     party.noted(&["/3"]);
     // In no time, and too late.
     party.advance(20_100);
